@@ -1,0 +1,37 @@
+"""Logging, checkpoints, pictures, seeds: the same for every experiment."""
+
+default_scope = "mcltoolkit"
+plugins = []  # importable modules that register components and have no entry point
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+randomness = dict(seed=0)
+work_dir = None
+load_from = None
+resume = False
+launcher = "none"
+
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(
+        type="CheckpointHook", interval=5000, by_epoch=False, max_keep_ckpts=3, save_last=True
+    ),
+    sampler_seed=None,  # TranslationTrainLoop sets the sampler's epoch
+)
+custom_hooks = [
+    dict(type="ProgressHook"),
+    dict(type="LossAuditHook"),
+    dict(type="GridHook"),
+    dict(type="PlainCheckpointHook"),
+]
+log_processor = dict(type="LogProcessor", by_epoch=False, window_size=50)
+log_level = "INFO"
+vis_backends = [dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]
+visualizer = dict(type="Visualizer", vis_backends=vis_backends, name="visualizer")
+
+val_cfg = dict()
+test_cfg = dict()

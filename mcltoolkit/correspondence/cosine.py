@@ -1,0 +1,232 @@
+"""CoCosNet's cosine correspondence (Zhang et al., CVPR 2020, section 3.1).
+
+Both descriptor maps go through the same residual blocks, are embedded by a convolution each,
+compared by the cosine of their neighbourhoods, and the exemplar is warped by the softmax.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mcltoolkit.correspondence.match import CosineMatch, unit_length
+from mcltoolkit.correspondence.residual import SharedResidualBlock
+from mcltoolkit.correspondence.warp import (
+    average_pool,
+    fold_patches,
+    pool_factor,
+    unfold_patches,
+    upsample,
+)
+from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.layers.init import init_weights
+from mcltoolkit.layers.precision import at_least_float32
+from mcltoolkit.registry import CORRESPONDENCES
+from mcltoolkit.structures import Alignment, Batch
+
+
+def coordinate_map(grid: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
+    """x, y and radius of each grid position, (3, h, w) float32.
+
+    x is -1 in the first column and 1 in the last, y likewise by rows (0 where there is only one).
+    The radius sqrt((x^2 + y^2) / 2) is the distance to the centre, each side measured in half the
+    image, scaled to 1 in the corners.
+    """
+
+    def axis(count: int) -> Tensor:
+        steps = torch.arange(count, device=device, dtype=torch.float32)
+        return (2 * steps - (count - 1)) / max(count - 1, 1)
+
+    y, x = torch.meshgrid(axis(grid[0]), axis(grid[1]), indexing="ij")
+    return torch.stack([x, y, ((x.square() + y.square()) / 2).sqrt()])
+
+
+@CORRESPONDENCES.register_module()
+class CosineCorrespondence(nn.Module):
+    """Matches condition and exemplar descriptors and warps the exemplar.
+
+    Parameter names (`layer`, `theta`, `phi`) are those of the released checkpoints; `project`
+    exists only where `hidden` is set.
+
+    Args:
+        in_channels: D, channels of the descriptors.
+        condition_channels: C of the dense condition, for `mask_mix`.
+        hidden: width of the residual blocks; None keeps the joint width of descriptors,
+            coordinates and condition, as released; a number adds a 1x1 convolution before them.
+        embed: width of the embedding by theta and phi.
+        blocks: residual blocks, shared by both sides.
+        mask_mix: append the condition map, resized with nearest, to the descriptors.
+        coordinates: append x, y and radius (`coordinate_map`) to the descriptors.
+        neighbourhood: side of the zero-padded square of positions that is compared; odd.
+        centre: subtract the mean over the values of a position (`channels`) or over positions.
+        temperature: of the softmax, > 0.
+        warp: `average` (pooled exemplar, upsampled) or `patch` (whole pixel patches).
+        upsample: `nearest` or `bilinear`, for `average`.
+
+    Raises:
+        ConfigError: a setting outside these values.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        condition_channels: int,
+        hidden: int | None = None,
+        embed: int = 256,
+        blocks: int = 4,
+        mask_mix: bool = False,
+        coordinates: bool = False,
+        neighbourhood: int = 3,
+        centre: str = "channels",
+        temperature: float = 0.01,
+        warp: str = "average",
+        upsample: str = "nearest",
+    ) -> None:
+        super().__init__()
+        _check("centre", centre, ("channels", "positions"))
+        _check("warp", warp, ("average", "patch"))
+        _check("upsample", upsample, ("nearest", "bilinear"))
+        if neighbourhood < 1 or neighbourhood % 2 == 0:
+            raise ConfigError(
+                f"CosineCorrespondence.neighbourhood is {neighbourhood}; allowed are odd numbers, "
+                f"such as 1 or 3"
+            )
+        if not temperature > 0:
+            raise ConfigError(
+                f"CosineCorrespondence.temperature is {temperature}; allowed are values > 0, "
+                f"such as 0.01"
+            )
+        self.mask_mix = mask_mix
+        self.coordinates = coordinates
+        self.neighbourhood = neighbourhood
+        self.centre = centre
+        self.temperature = temperature
+        self.warp_mode = warp
+        self.upsample_mode = upsample
+        joint = in_channels + 3 * coordinates + condition_channels * mask_mix
+        width = joint if hidden is None else hidden
+        self.project = nn.Identity() if hidden is None else nn.Conv2d(joint, hidden, 1)
+        self.layer = nn.Sequential(*(SharedResidualBlock(width) for _ in range(blocks)))
+        self.theta = nn.Conv2d(width, embed, 1)
+        self.phi = nn.Conv2d(width, embed, 1)
+        init_weights(self)
+
+    def forward(
+        self,
+        condition_descriptors: Tensor,
+        exemplar_descriptors: Tensor,
+        batch: Batch,
+        outputs: frozenset[str] = frozenset(),
+    ) -> Alignment:
+        """Match the two maps and warp the exemplar.
+
+        Args:
+            condition_descriptors: (B, D, h, w), unit length over D.
+            exemplar_descriptors: the same for the exemplar; its grid may differ.
+            batch: exemplar (B, 3, H, W) and dense conditions (B, C, H, W).
+            outputs: optional outputs to compute: `warped_labels`, `cycle`.
+
+        Raises:
+            DataError: the exemplar's condition is needed but missing.
+            ConfigError: an image size that the grid does not divide, or a grid too small.
+        """
+        condition, exemplar_condition = self._conditions(batch, outputs)
+        match = CosineMatch(
+            self._vectors(condition_descriptors, condition, self.theta),
+            self._vectors(exemplar_descriptors, exemplar_condition, self.phi),
+            _grid(condition_descriptors),
+            _grid(exemplar_descriptors),
+            self.temperature,
+        )
+        size = (condition.shape[-2], condition.shape[-1])
+        if self.warp_mode == "patch":
+            alignment = _warp_patches(match, batch.exemplar, size, "cycle" in outputs)
+        else:
+            alignment = _warp_average(
+                match, batch.exemplar, size, self.upsample_mode, "cycle" in outputs
+            )
+        if "warped_labels" in outputs and exemplar_condition is not None:
+            labels = F.interpolate(exemplar_condition, size=match.exemplar_grid, mode="nearest")
+            alignment.warped_labels = match.warp(labels.flatten(2)).unflatten(2, match.grid)
+        return alignment
+
+    def _conditions(self, batch: Batch, outputs: frozenset[str]) -> tuple[Tensor, Tensor | None]:
+        if batch.condition is None:
+            raise DataError(
+                f"the batch {batch.names} has no dense condition; call Batch.with_one_hot first"
+            )
+        users = ["CosineCorrespondence.mask_mix"] if self.mask_mix else []
+        if "warped_labels" in outputs:
+            users.append("a loss or metric that reads 'warped_labels'")
+        if users and batch.exemplar_condition is None:
+            raise DataError(
+                f"the exemplars of {batch.names} have no labels or condition map, which "
+                f"{' and '.join(users)} needs; give the exemplars' labels in the data set, or set "
+                f"mask_mix=False and remove the losses on warped labels"
+            )
+        return batch.condition, batch.exemplar_condition
+
+    def _vectors(self, descriptors: Tensor, condition: Tensor | None, embed: nn.Module) -> Tensor:
+        """Unit vectors (B, embed * neighbourhood^2, h * w) that are compared."""
+        grid = _grid(descriptors)
+        if min(grid) < 2:
+            raise ConfigError(
+                f"the correspondence grid is {grid[0]}x{grid[1]}; each side needs at least 2 "
+                f"positions, so use larger images or encoders with a smaller stride"
+            )
+        parts = [descriptors]
+        if self.coordinates:
+            place = coordinate_map(grid, descriptors.device).to(descriptors.dtype)
+            parts.append(place.expand(len(descriptors), -1, -1, -1))
+        if self.mask_mix and condition is not None:
+            parts.append(F.interpolate(condition, size=grid, mode="nearest"))
+        embedded = embed(self.layer(self.project(torch.cat(parts, dim=1))))
+        values = F.unfold(
+            at_least_float32(embedded), self.neighbourhood, padding=self.neighbourhood // 2
+        )
+        axis = 1 if self.centre == "channels" else 2
+        return unit_length(values - values.mean(axis, keepdim=True))
+
+
+def _warp_average(
+    match: CosineMatch, exemplar: Tensor, size: tuple[int, int], mode: str, cycle: bool
+) -> Alignment:
+    pool_factor(size, match.grid)
+    pooled = average_pool(exemplar, match.exemplar_grid)
+    warped = match.warp(pooled.flatten(2))
+    alignment = Alignment(match, upsample(warped.unflatten(2, match.grid), size, mode))
+    if cycle:
+        alignment.cycle = match.warp_back(warped).unflatten(2, match.exemplar_grid)
+        alignment.cycle_target = pooled
+    return alignment
+
+
+def _warp_patches(
+    match: CosineMatch, exemplar: Tensor, size: tuple[int, int], cycle: bool
+) -> Alignment:
+    factor = pool_factor((exemplar.shape[-2], exemplar.shape[-1]), match.exemplar_grid)
+    if factor != pool_factor(size, match.grid):
+        raise ConfigError(
+            f"CosineCorrespondence.warp is 'patch', which needs cells of one size on both sides; "
+            f"found {pool_factor(size, match.grid)} pixels for the condition and {factor} for the "
+            f"exemplar; use images of one size, or warp='average'"
+        )
+    warped = match.warp(unfold_patches(exemplar, match.exemplar_grid))
+    alignment = Alignment(match, fold_patches(warped, match.grid, factor))
+    if cycle:
+        back = match.warp_back(warped)
+        alignment.cycle = fold_patches(back, match.exemplar_grid, factor)
+        alignment.cycle_target = exemplar
+    return alignment
+
+
+def _grid(values: Tensor) -> tuple[int, int]:
+    return values.shape[-2], values.shape[-1]
+
+
+def _check(setting: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(
+            f"CosineCorrespondence.{setting} is {value!r}; allowed are {', '.join(allowed)}"
+        )

@@ -1,0 +1,110 @@
+"""Images and label maps between files, numpy arrays and tensors.
+
+Pixels are taken as stored; an EXIF orientation is not applied, because label maps have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mcltoolkit.errors import DataError
+
+IMAGE_MODES = ("L", "P", "RGB")
+LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
+_SHOWN = 8
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """An image file as (H, W, 3) uint8; grey and palette images become RGB.
+
+    Raises:
+        DataError: the file is missing, unreadable or truncated, or has another mode
+            (transparency, 16 bits, CMYK).
+    """
+    image = _load(path, "image")
+    if image.mode not in IMAGE_MODES:
+        raise DataError(
+            f"image {path}: mode {image.mode!r} ({len(image.getbands())} channels) found, allowed "
+            f"are {', '.join(IMAGE_MODES)} with 8 bits; convert it, for example with "
+            f"PIL.Image.open(path).convert('RGB')"
+        )
+    return np.array(image.convert("RGB"))
+
+
+def read_labels(
+    path: str | Path, num_classes: int, label_map: Mapping[int, int] | None = None
+) -> np.ndarray:
+    """A label file as (H, W), uint8, or uint16 for more than 256 classes.
+
+    Args:
+        path: a file with one channel of 8 or 16 bits, or a palette file, whose indices count.
+        num_classes: K; values must lie in 0..K-1.
+        label_map: values to replace first, such as {255: 0}.
+
+    Raises:
+        DataError: the file is missing, unreadable or truncated, has several channels, or holds a
+            value outside 0..K-1.
+    """
+    image = _load(path, "label map")
+    if image.mode not in LABEL_MODES:
+        raise DataError(
+            f"label map {path}: wrong number of channels: mode {image.mode!r} with "
+            f"{len(image.getbands())} channels found, allowed is 1 channel (8 bit, 16 bit or "
+            f"palette); store the class number of each pixel, not its colour"
+        )
+    stored = np.array(image)
+    # Counting bytes is several times faster than np.unique, and every label file passes here.
+    if stored.dtype == np.uint8:
+        values = np.flatnonzero(np.bincount(stored.ravel(), minlength=256))
+    else:
+        stored = stored.astype(np.int64)
+        values = np.unique(stored)
+    mapping = dict(label_map or {})
+    result = np.array([mapping.get(int(v), int(v)) for v in values], dtype=np.int64)
+    wrong = values[(result < 0) | (result >= num_classes)]
+    if wrong.size:
+        more = f" and {wrong.size - _SHOWN} more" if wrong.size > _SHOWN else ""
+        raise DataError(
+            f"label map {path}: value{'s' if wrong.size > 1 else ''} "
+            f"{', '.join(str(v) for v in wrong[:_SHOWN])}{more} found, allowed are "
+            f"0..{num_classes - 1}; correct the file, set num_classes, or replace the value with "
+            f"label_map={{{int(wrong[0])}: ...}}"
+        )
+    dtype = np.uint8 if num_classes <= 256 else np.uint16
+    if not mapping:
+        return stored.astype(dtype, copy=False)
+    return result[np.searchsorted(values, stored)].astype(dtype)
+
+
+def image_to_tensor(image: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8 -> (3, H, W) float32 in [-1, 1]."""
+    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    return tensor.float().div_(127.5).sub_(1.0)
+
+
+def labels_to_tensor(labels: np.ndarray) -> Tensor:
+    """(H, W) of any integer type -> (H, W) int64."""
+    return torch.from_numpy(labels.astype(np.int64))
+
+
+def _load(path: str | Path, what: str) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise DataError(
+            f"{what} {path} does not exist; restore the file, or correct data_root (--data-root)"
+        ) from None
+    # PIL reports a broken file with any of these, depending on the format.
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{what} {path} is unreadable or truncated ({error}); allowed are whole files of a "
+            f"format that PIL reads; copy or download the file again"
+        ) from error

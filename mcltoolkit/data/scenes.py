@@ -1,0 +1,168 @@
+"""Synthetic scenes: exemplar-guided translation with a known right answer, and no files.
+
+The exemplar shows one layout in some style, the condition is another layout, and the truth is the
+condition's layout rendered in the exemplar's style. Each class keeps a pattern of its own while
+the style changes its colours, so class and match can be read from the image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mcltoolkit.data.draws import Draw, check_seed, resolve_draw
+from mcltoolkit.data.images import labels_to_tensor
+from mcltoolkit.data.palette import class_palette, colour_labels
+from mcltoolkit.data.scene_layouts import draw_layout
+from mcltoolkit.data.scene_styles import PATTERNS, draw_style, render
+from mcltoolkit.errors import ConfigError, near_matches
+from mcltoolkit.registry import DATASETS
+from mcltoolkit.structures import Sample
+
+SPLITS = ("train", "val", "test")
+EXEMPLARS = ("other", "self")
+SMALLEST = 16
+
+
+@DATASETS.register_module()
+class SyntheticScenes(Dataset[Sample]):
+    """Endless seeded scenes; every layout holds every class.
+
+    A `Draw` of the training sampler gives a new scene each time; a plain index gives a fixed one.
+    The splits share no scene.
+
+    Args:
+        split: `train`, `val` or `test`.
+        length: samples of one pass.
+        size: (H, W), pixels.
+        num_classes: K, 2..12; class k has the k-th pattern.
+        seed: of everything.
+        exemplar: `other` shows another layout in the truth's style; `self` is the truth itself.
+        jitter: how far scale, phase and orientation of the patterns vary, see `draw_style`.
+        contrast: distance of the two colours of a class, see `draw_style`.
+
+    Raises:
+        ConfigError: a setting is not allowed.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        length: int = 10000,
+        size: tuple[int, int] = (64, 64),
+        num_classes: int = 6,
+        seed: int = 0,
+        exemplar: str = "other",
+        jitter: float = 1.0,
+        contrast: float = 1.0,
+    ) -> None:
+        for setting, value, allowed in (
+            ("split", split, SPLITS),
+            ("exemplar", exemplar, EXEMPLARS),
+        ):
+            if value not in allowed:
+                raise ConfigError(
+                    f"SyntheticScenes.{setting} is {value!r}{near_matches(value, allowed)}; "
+                    f"allowed are {', '.join(allowed)}"
+                )
+        if not 2 <= num_classes <= len(PATTERNS):
+            raise ConfigError(
+                f"SyntheticScenes.num_classes is {num_classes}; allowed are 2..{len(PATTERNS)}, "
+                f"as many as there are patterns"
+            )
+        if len(size) != 2 or min(size) < SMALLEST:
+            raise ConfigError(
+                f"SyntheticScenes.size is {tuple(size)}; allowed are (height, width) of at least "
+                f"{SMALLEST} pixels each"
+            )
+        if length < 1:
+            raise ConfigError(f"SyntheticScenes.length is {length}; allowed are values >= 1")
+        if min(jitter, contrast) < 0:
+            raise ConfigError(
+                f"SyntheticScenes has jitter {jitter}, contrast {contrast}; allowed are values >= 0"
+            )
+        self.split = split
+        self.length = length
+        self.size = (int(size[0]), int(size[1]))
+        self.num_classes = num_classes
+        self.seed = check_seed(seed)
+        self.exemplar = exemplar
+        self.jitter = jitter
+        self.contrast = contrast
+        self.classes = list(PATTERNS)[:num_classes]
+        self.palette = class_palette(num_classes)
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What metrics and pictures need: classes, palette, num_classes, ignore_label."""
+        return {
+            "classes": list(self.classes),
+            "palette": list(self.palette),
+            "num_classes": self.num_classes,
+            "ignore_label": None,
+        }
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, item: int | Draw) -> Sample:
+        """A scene; the exemplar's labels are given too, and all samples are paired."""
+        index, number, rng = resolve_draw(item, self.length, self.seed, SPLITS.index(self.split))
+        own = self.exemplar == "self"
+        layouts = np.stack(
+            [draw_layout(rng, self.size, self.num_classes) for _ in range(1 if own else 2)]
+        )
+        style = draw_style(rng, self.num_classes, self.jitter, self.contrast)
+        images = torch.from_numpy(render(layouts, style))
+        labels = labels_to_tensor(layouts)
+        name = f"{self.split}_{index:06d}" + ("" if number is None else f"_{number:09d}")
+        return Sample(
+            name=name,
+            exemplar=images[-1].clone() if own else images[-1],
+            labels=labels[0],
+            truth=images[0],
+            exemplar_labels=labels[-1],
+            exemplar_name=name if own else f"{name}_exemplar",
+            paired=True,
+        )
+
+
+def scene_grid(dataset: SyntheticScenes, count: int = 6, zoom: int = 3) -> np.ndarray:
+    """A picture to look at: condition, exemplar's labels, exemplar and truth, a row a sample.
+
+    Args:
+        dataset: where the first `count` samples come from.
+        count: rows.
+        zoom: screen pixels a pixel.
+
+    Returns:
+        (rows, columns, 3) uint8.
+    """
+    gap = 6
+    rows = []
+    for index in range(count):
+        sample = dataset[index]
+        assert sample.labels is not None
+        assert sample.exemplar_labels is not None
+        assert sample.truth is not None
+        tiles = [
+            colour_labels(sample.labels.numpy(), dataset.palette),
+            colour_labels(sample.exemplar_labels.numpy(), dataset.palette),
+            *(
+                ((image.numpy().transpose(1, 2, 0) + 1) * 127.5).round().astype(np.uint8)
+                for image in (sample.exemplar, sample.truth)
+            ),
+        ]
+        padded = [
+            np.pad(
+                tile.repeat(zoom, 0).repeat(zoom, 1),
+                ((gap, gap), (gap, gap), (0, 0)),
+                constant_values=255,
+            )
+            for tile in tiles
+        ]
+        rows.append(np.concatenate(padded, axis=1))
+    return np.concatenate(rows)

@@ -1,0 +1,136 @@
+"""The domain encoder: five convolutions, then SPADE blocks that see the input again.
+
+MCL-Net supplement, Fig. 3; CoCosNet (Zhang et al., CVPR 2020). The condition and the image each
+have one, of the same shape with separate weights.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mcltoolkit.errors import ConfigError
+from mcltoolkit.layers import (
+    Conv,
+    NonLocalAttention,
+    SPADEResBlock,
+    build_norm,
+    check_divisible,
+    init_weights,
+    spectral,
+)
+from mcltoolkit.registry import ENCODERS
+
+_EXTRA_DILATIONS = (1, 2, 4)
+
+
+@ENCODERS.register_module()
+class DomainEncoder(nn.Module):
+    """Condition or image (B, C, H, W) -> features (B, `out_channels`, H/`stride`, W/`stride`).
+
+    With w the base width: 3x3 (w), k x k stride 2 (2w), 3x3 (4w), k x k `second_stride` (8w), 3x3
+    (8w), each with spectral norm, no bias and a normalisation, LeakyReLU between them; then SPADE
+    blocks of width 8w whose context is the input, the last of which ends in `out_channels`.
+
+    Args:
+        in_channels: C.
+        base_width: w.
+        stride_kernel: k, 3 or 4; a layer of stride 1 always has 3.
+        out_channels: default 4w.
+        spade_blocks: number of SPADE blocks, >= 1.
+        spade_hidden: width of the layer inside SPADE.
+        spade_norm: normalisation inside SPADE, see `build_norm`.
+        norm: normalisation of the five convolutions.
+        non_local: attention after the first SPADE block.
+        extra_blocks: three more SPADE blocks at the end, with dilations 1, 2 and 4.
+        squeeze_excitation: gate the channels of the SPADE blocks (reduction 16).
+        second_stride: 2, or 1 for a grid twice as fine.
+        slope: of the LeakyReLUs.
+        init_gain: see `init_weights`.
+
+    Attributes:
+        out_channels: channels of the output.
+        stride: H and W must be multiples of it.
+
+    Raises:
+        ConfigError: a setting outside its range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        base_width: int = 64,
+        stride_kernel: int = 3,
+        out_channels: int | None = None,
+        spade_blocks: int = 3,
+        spade_hidden: int = 128,
+        spade_norm: str = "pono",
+        norm: str = "instance",
+        non_local: bool = False,
+        extra_blocks: bool = False,
+        squeeze_excitation: bool = False,
+        second_stride: int = 2,
+        slope: float = 0.2,
+        init_gain: float = 0.02,
+    ) -> None:
+        super().__init__()
+        if stride_kernel not in (3, 4):
+            raise ConfigError(f"DomainEncoder.stride_kernel is {stride_kernel}; allowed are 3, 4")
+        if second_stride not in (1, 2):
+            raise ConfigError(f"DomainEncoder.second_stride is {second_stride}; allowed are 1, 2")
+        if spade_blocks < 1:
+            raise ConfigError(f"DomainEncoder.spade_blocks is {spade_blocks}; allowed is 1 or more")
+        self.out_channels = 4 * base_width if out_channels is None else out_channels
+        self.stride = 2 * second_stride
+        self.slope = slope
+
+        def stage(width_in: int, width_out: int, stride: int) -> nn.Sequential:
+            kernel = 3 if stride == 1 else stride_kernel
+            conv = Conv(width_in, width_out, kernel, stride, padding=1, bias=False)
+            return nn.Sequential(spectral(conv), build_norm(norm, width_out))
+
+        widths = [in_channels, *(base_width * factor for factor in (1, 2, 4, 8, 8))]
+        strides = (1, 2, 1, second_stride, 1)
+        self.stages = nn.ModuleList(
+            stage(a, b, s) for a, b, s in zip(widths, widths[1:], strides, strict=False)
+        )
+
+        def block(width_in: int, width_out: int, dilation: int = 1) -> SPADEResBlock:
+            return SPADEResBlock(
+                width_in,
+                width_out,
+                in_channels,
+                spade_hidden,
+                spade_norm,
+                dilation=dilation,
+                slope=slope,
+                squeeze_excitation=squeeze_excitation,
+            )
+
+        wide = widths[-1]
+        ends = [wide] * (spade_blocks - 1) + [self.out_channels]
+        self.blocks = nn.ModuleList(block(wide, end) for end in ends)
+        self.attention = NonLocalAttention(ends[0]) if non_local else None
+        self.extra_blocks = nn.ModuleList(
+            block(self.out_channels, self.out_channels, dilation)
+            for dilation in (_EXTRA_DILATIONS if extra_blocks else ())
+        )
+        init_weights(self, init_gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, `out_channels`, h, w), not normalised.
+
+        Raises:
+            ConfigError: H or W is not a multiple of `stride`.
+        """
+        check_divisible(x.shape[-2], x.shape[-1], self.stride, type(self).__name__)
+        features = x
+        for index, stage in enumerate(self.stages):
+            features = stage(features if index == 0 else F.leaky_relu(features, self.slope))
+        for index, block in enumerate(self.blocks):
+            features = block(features, x)
+            if index == 0 and self.attention is not None:
+                features = self.attention(features)
+        for block in self.extra_blocks:
+            features = block(features, x)
+        return features

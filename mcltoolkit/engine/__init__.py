@@ -1,0 +1,35 @@
+"""Training, testing and distribution on mmengine's Runner."""
+
+from mcltoolkit.engine.distributed import SeparateDDP
+from mcltoolkit.engine.hooks import (
+    EMAHook,
+    GridHook,
+    LossAuditHook,
+    PlainCheckpointHook,
+    ProgressBarHook,
+    ProgressHook,
+    ReportHook,
+)
+from mcltoolkit.engine.loops import TranslationTrainLoop
+from mcltoolkit.engine.optim import (
+    AutocastOptimWrapper,
+    ConstantThenLinearLR,
+    GANOptimWrapperConstructor,
+)
+from mcltoolkit.engine.runner import TranslationRunner
+
+__all__ = [
+    "AutocastOptimWrapper",
+    "ConstantThenLinearLR",
+    "EMAHook",
+    "GANOptimWrapperConstructor",
+    "GridHook",
+    "LossAuditHook",
+    "PlainCheckpointHook",
+    "ProgressBarHook",
+    "ProgressHook",
+    "ReportHook",
+    "SeparateDDP",
+    "TranslationRunner",
+    "TranslationTrainLoop",
+]

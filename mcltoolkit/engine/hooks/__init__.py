@@ -1,0 +1,17 @@
+"""Hooks of training and testing, one a file."""
+
+from mcltoolkit.engine.hooks.audit import LossAuditHook
+from mcltoolkit.engine.hooks.checkpoint import PlainCheckpointHook
+from mcltoolkit.engine.hooks.ema import EMAHook
+from mcltoolkit.engine.hooks.pictures import GridHook, ReportHook
+from mcltoolkit.engine.hooks.progress import ProgressBarHook, ProgressHook
+
+__all__ = [
+    "EMAHook",
+    "GridHook",
+    "LossAuditHook",
+    "PlainCheckpointHook",
+    "ProgressBarHook",
+    "ProgressHook",
+    "ReportHook",
+]

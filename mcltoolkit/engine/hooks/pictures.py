@@ -1,0 +1,130 @@
+"""Pictures while validating, and the report after testing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mcltoolkit.registry import HOOKS
+from mcltoolkit.structures import Prediction
+from mcltoolkit.visualization import prediction_grid, save_png, translation_report
+
+
+class _Collector(Hook):
+    """Keeps the first predictions of an evaluation on the main process."""
+
+    priority = "LOW"
+
+    def __init__(self, samples: int) -> None:
+        self.samples = samples
+        self.kept: list[Prediction] = []
+
+    def _keep(self, outputs: Any) -> None:
+        if is_main_process() and outputs:
+            self.kept.extend(outputs[: max(0, self.samples - len(self.kept))])
+
+
+@HOOKS.register_module()
+class GridHook(_Collector):
+    """Writes a grid (condition, exemplar, warped, output, truth) at every validation.
+
+    It lands in `WORK_DIR/grids/iter_N.png` and in every backend of the visualizer (TensorBoard).
+
+    Args:
+        samples: rows of the grid.
+    """
+
+    def __init__(self, samples: int = 6) -> None:
+        super().__init__(samples)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Forget the last validation's predictions."""
+        self.kept.clear()
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Keep the first predictions."""
+        self._keep(outputs)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the grid."""
+        if not self.kept:
+            return
+        palette = runner.val_dataloader.dataset.metainfo.get("palette")
+        grid = prediction_grid(self.kept, palette)
+        save_png(grid, Path(runner.work_dir) / "grids" / f"iter_{runner.iter:06d}.png")
+        runner.visualizer.add_image("translation", grid, step=runner.iter)
+        self.kept.clear()
+
+
+@HOOKS.register_module()
+class ReportHook(_Collector):
+    """Writes `metrics.json`, `grid.png` and `report.html` after a test.
+
+    Args:
+        out_dir: folder for the three files; None is the work directory.
+        samples: samples shown.
+        title: heading of the report.
+        facts: further facts to print in the report, by name.
+        scalars_file: mmengine's `scalars.json` of the training, for the curves.
+    """
+
+    def __init__(
+        self,
+        out_dir: str | None = None,
+        samples: int = 8,
+        title: str = "Translation report",
+        facts: dict[str, Any] | None = None,
+        scalars_file: str | None = None,
+    ) -> None:
+        super().__init__(samples)
+        self.out_dir = out_dir
+        self.title = title
+        self.facts = dict(facts or {})
+        self.scalars_file = scalars_file
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Forget an earlier test's predictions."""
+        self.kept.clear()
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Keep the first predictions."""
+        self._keep(outputs)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the files."""
+        if not is_main_process():
+            return
+        folder = Path(self.out_dir or runner.work_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        values = {name: float(value) for name, value in (metrics or {}).items()}
+        write_json(folder / "metrics.json", values)
+        info = runner.test_dataloader.dataset.metainfo
+        save_png(prediction_grid(self.kept, info.get("palette")), folder / "grid.png")
+        translation_report(
+            folder / "report.html",
+            self.kept,
+            values,
+            palette=info.get("palette"),
+            classes=info.get("classes"),
+            scalars_file=Path(self.scalars_file) if self.scalars_file else None,
+            title=self.title,
+            facts=self.facts,
+        )
+        self.kept.clear()
+        runner.logger.info(f"report: {folder / 'report.html'}")
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a JSON file under a temporary name, then rename it."""
+    partial = path.with_suffix(path.suffix + ".partial")
+    partial.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+    partial.replace(path)

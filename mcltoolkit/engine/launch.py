@@ -1,0 +1,152 @@
+"""Training and testing as functions: what the command-line tools call."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+
+from mcltoolkit.engine.config import check_writable
+from mcltoolkit.engine.distributed import init_process_group
+from mcltoolkit.engine.runner import TranslationRunner
+from mcltoolkit.errors import ConfigError, ToolkitError
+
+QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def train(config: Config, *, resume: bool | str = False, amp: bool = False) -> TranslationRunner:
+    """Train, or go on with a training.
+
+    Args:
+        config: from `load_config`; its work directory receives logs, checkpoints and pictures.
+        resume: True goes on from the newest checkpoint of the work directory, a path from that one.
+        amp: mixed precision: float16 on CUDA, bfloat16 elsewhere.
+
+    Raises:
+        ConfigError: nothing to resume, or the work directory cannot be written.
+    """
+    config = _prepare(config)
+    if resume:
+        config.resume = True
+        config.load_from = resume if isinstance(resume, str) else latest_checkpoint(config.work_dir)
+    if amp:
+        for side in ("generator", "discriminator"):
+            if side in config.optim_wrapper:
+                config.optim_wrapper[side]["type"] = "AutocastOptimWrapper"
+    runner = TranslationRunner.from_cfg(config)
+    runner.train()
+    return runner
+
+
+def test(
+    config: Config,
+    checkpoint: str | None,
+    *,
+    out_dir: str | None = None,
+    title: str | None = None,
+    facts: dict[str, Any] | None = None,
+    scalars_file: str | None = None,
+    samples: int = 8,
+) -> dict[str, float]:
+    """Evaluate on the test set, writing `metrics.json`, `grid.png` and `report.html`.
+
+    Args:
+        config: from `load_config`.
+        checkpoint: file to test; None tests the untrained network.
+        out_dir: folder of the three files; default `WORK_DIR/test`.
+        title, facts, scalars_file, samples: see `ReportHook`.
+
+    Returns:
+        Metrics by name.
+    """
+    config = _prepare(config)
+    out_dir = out_dir or str(Path(config.work_dir) / "test")
+    check_writable(out_dir)
+    config.work_dir = str(Path(out_dir) / "log")
+    config.load_from = checkpoint
+    config.resume = False
+    hooks = [h for h in config.get("custom_hooks") or [] if h["type"] != "EMAHook" or checkpoint]
+    report = dict(
+        type="ReportHook",
+        out_dir=out_dir,
+        samples=samples,
+        title=title or f"Test of {Path(config.filename or 'config').stem}",
+        facts={"checkpoint": checkpoint or "none (untrained)", **(facts or {})},
+        scalars_file=scalars_file,
+    )
+    config.custom_hooks = [*hooks, report]
+    for name in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
+        config[name] = None
+    for name in ("val_dataloader", "val_cfg", "val_evaluator"):
+        config[name] = None
+    return TranslationRunner.from_cfg(config).test()
+
+
+def latest_checkpoint(work_dir: str | Path) -> str:
+    """The newest whole checkpoint of a work directory.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = sorted(Path(work_dir).glob("iter_*.pth"), key=lambda p: int(p.stem.split("_")[1]))
+    if not found:
+        raise ConfigError(
+            f"nothing to resume: {work_dir} holds no iter_N.pth; check --work-dir, or start "
+            f"without --resume"
+        )
+    return str(found[-1])
+
+
+def scalars_file(work_dir: str | Path) -> str | None:
+    """The newest training log (`vis_data/scalars.json`) of a work directory, if any."""
+    found = sorted(Path(work_dir).glob("*/vis_data/scalars.json"))
+    return str(found[-1]) if found else None
+
+
+def read_metrics(path: str | Path) -> dict[str, float]:
+    """Metrics written by `test`."""
+    return json.loads(Path(path).read_text())
+
+
+def run_tool(main: Callable[[], Any]) -> None:
+    """Run a command-line tool: errors of the user's making end it with a message and status 2."""
+    try:
+        main()
+    except ToolkitError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _prepare(config: Config) -> Config:
+    for name, value in QUIET_WAITING.items():
+        os.environ.setdefault(name, value)
+    config = Config(config._cfg_dict.to_dict(), filename=config.filename)
+    check_writable(config.work_dir)
+    init_process_group(config.launcher)
+    if config.launcher != "none":
+        wrapper = ConfigDict(config.get("model_wrapper_cfg") or {})
+        wrapper.setdefault("type", "SeparateDDP")
+        if not torch.cuda.is_available():
+            wrapper.device_ids = None
+        config.model_wrapper_cfg = wrapper
+        if not torch.cuda.is_available() and "CUDA_VISIBLE_DEVICES" not in os.environ:
+            print_log("no CUDA: ranks run on the CPU with gloo", logger="current")
+    _check_devices(config)
+    return config
+
+
+def _check_devices(config: Config) -> None:
+    if config.launcher == "none" or not torch.cuda.is_available():
+        return
+    rank, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if rank >= count:
+        raise ConfigError(
+            f"rank {rank} of this node finds only {count} GPUs; start at most {count} processes"
+        )

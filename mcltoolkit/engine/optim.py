@@ -1,0 +1,169 @@
+"""Two optimisers (two time-scale update rule), mixed precision on any device, and the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.model import is_model_wrapper
+from mmengine.optim import LinearLR, OptimWrapper, OptimWrapperDict
+from torch import Tensor, nn
+
+from mcltoolkit.errors import ConfigError
+from mcltoolkit.registry import (
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+)
+
+SIDES = {"generator": ("translator", "losses"), "discriminator": ("discriminator",)}
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class GANOptimWrapperConstructor:
+    """One optimiser for translator and loss heads, one for the discriminator.
+
+    Args:
+        optim_wrapper_cfg: `{generator: {...}, discriminator: {...}}`, each a config of an
+            `OptimWrapper` with its `optimizer`. The discriminator's is left out where the model
+            has none.
+
+    Raises:
+        ConfigError: another key, or a side without its optimiser.
+    """
+
+    def __init__(
+        self, optim_wrapper_cfg: Mapping[str, Any], paramwise_cfg: Mapping[str, Any] | None = None
+    ) -> None:
+        if paramwise_cfg is not None:
+            raise ConfigError("optim_wrapper.paramwise_cfg is not supported; leave it out")
+        self.settings = dict(optim_wrapper_cfg)
+        unknown = sorted(set(self.settings) - set(SIDES))
+        if unknown:
+            raise ConfigError(
+                f"optim_wrapper has the keys {unknown}; allowed are {sorted(SIDES)} "
+                f"(and `constructor`)"
+            )
+
+    def __call__(self, model: nn.Module) -> OptimWrapperDict:
+        """The optimisers over the parameters of `model` that require gradient."""
+        plain: Any = model.module if is_model_wrapper(model) else model
+        wrappers = {}
+        for side, children in SIDES.items():
+            parameters = [
+                parameter
+                for child in children
+                if getattr(plain, child, None) is not None
+                for parameter in getattr(plain, child).parameters()
+                if parameter.requires_grad
+            ]
+            if not parameters:
+                continue
+            if side not in self.settings:
+                raise ConfigError(
+                    f"optim_wrapper.{side} is missing: the model has {len(parameters)} "
+                    f"{side} parameters to train; give it an optimizer"
+                )
+            settings = {"type": "OptimWrapper", **self.settings[side]}
+            optimizer = OPTIMIZERS.build({**settings.pop("optimizer"), "params": parameters})
+            wrappers[side] = OPTIM_WRAPPERS.build({**settings, "optimizer": optimizer})
+        return OptimWrapperDict(**wrappers)
+
+
+@OPTIM_WRAPPERS.register_module()
+class AutocastOptimWrapper(OptimWrapper):
+    """Mixed precision on any device, with a gradient scaler of its own for float16.
+
+    mmengine's AmpOptimWrapper refuses CPUs.
+
+    Args:
+        dtype: 'float16' or 'bfloat16'; None is float16 on CUDA and bfloat16 elsewhere.
+        loss_scale: initial factor of the dynamic float16 loss scale.
+    """
+
+    def __init__(
+        self, dtype: str | None = None, loss_scale: float = 2.0**16, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if dtype not in (None, "float16", "bfloat16"):
+            raise ConfigError(
+                f"optim_wrapper dtype is {dtype!r}; allowed are 'float16', 'bfloat16' or None"
+            )
+        self.device_type = self.optimizer.param_groups[0]["params"][0].device.type
+        default = "float16" if self.device_type == "cuda" else "bfloat16"
+        self.dtype: torch.dtype = getattr(torch, dtype or default)
+        self.scaler = torch.amp.GradScaler(
+            self.device_type, init_scale=loss_scale, enabled=self.dtype == torch.float16
+        )
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Forward passes inside run in the reduced precision."""
+        with super().optim_context(model), torch.autocast(self.device_type, self.dtype):
+            yield
+
+    def backward(self, loss: Tensor, **kwargs: Any) -> None:
+        """Gradients of the scaled loss."""
+        self.scaler.scale(loss).backward(**kwargs)
+        self._inner_count += 1
+
+    def step(self, **kwargs: Any) -> None:
+        """Unscale, clip where configured, update; float16 steps with infinite gradients are
+        skipped."""
+        if self.clip_grad_kwargs:
+            self.scaler.unscale_(self.optimizer)
+            self._clip_grad()
+        self.scaler.step(self.optimizer, **kwargs)
+        self.scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimiser's state and the scaler's."""
+        return {**super().state_dict(), "loss_scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        state_dict = dict(state_dict)
+        scaler = state_dict.pop("loss_scaler", None)
+        if scaler:
+            self.scaler.load_state_dict(scaler)
+        super().load_state_dict(state_dict)
+
+
+@PARAM_SCHEDULERS.register_module()
+class ConstantThenLinearLR(LinearLR):
+    """Constant rate, then linear decay to 0 at the last iteration (CoCosNet's recipe).
+
+    Args:
+        optimizer: given by the Runner.
+        constant: share of the training at the full rate, in [0, 1).
+        end: last iteration; the Runner fills in the length of the training.
+        by_epoch: must be False: the Runner fills in `end` in the unit that this setting names.
+
+    Raises:
+        ConfigError: `constant` out of range, or `by_epoch` not set to False.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        constant: float = 0.5,
+        end: int = 0,
+        by_epoch: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if by_epoch:
+            raise ConfigError("param_scheduler ConstantThenLinearLR needs by_epoch=False; set it")
+        if not 0 <= constant < 1:
+            raise ConfigError(f"param_scheduler.constant is {constant}; allowed is 0 <= c < 1")
+        super().__init__(
+            optimizer,
+            start_factor=1.0,
+            end_factor=0.0,
+            begin=int(constant * end),
+            end=end + 1,
+            by_epoch=False,
+            **kwargs,
+        )

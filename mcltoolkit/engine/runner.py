@@ -1,0 +1,79 @@
+"""mmengine's Runner with strict loading and checkpoints that are never half-written."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from mcltoolkit.errors import WeightsError
+from mcltoolkit.registry import RUNNERS
+from mcltoolkit.structures import collate
+
+
+@RUNNERS.register_module()
+class TranslationRunner(Runner):
+    """Runs trainings and tests of this toolkit.
+
+    Differs from mmengine's Runner in that a checkpoint with missing or unexpected keys is an error,
+    and that a checkpoint appears under its name only when it is whole.
+    """
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """A loader of `Batch`es, from its config."""
+        if isinstance(dataloader, dict):
+            dataloader = {"collate_fn": {"type": collate}, **dataloader}
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = "cpu",
+        strict: bool = True,
+        revise_keys: Any = (),
+    ) -> dict[str, Any]:
+        """Load weights.
+
+        Raises:
+            WeightsError: the file is missing, cannot be read as plain tensors, or its keys or
+                shapes differ from the model's.
+        """
+        if "://" not in str(filename) and not Path(filename).is_file():
+            raise WeightsError(
+                f"checkpoint {filename} does not exist; give the path of an `iter_N.pth` file "
+                f"that a training wrote to its work directory"
+            )
+        try:
+            return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
+        except WeightsError:
+            raise
+        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+            raise WeightsError(
+                f"checkpoint {filename} cannot be used: {str(error).strip()}\n"
+                f"Use a whole checkpoint that was trained with this config's `model`."
+            ) from error
+
+    def save_checkpoint(  # type: ignore[override]
+        self, out_dir: str, filename: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Save under a temporary name, then rename: a crash leaves the older files whole."""
+        if self.rank != 0:
+            return
+        if "://" in out_dir or kwargs.get("backend_args") or kwargs.get("file_client_args"):
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        partial, target = Path(out_dir, f".{filename}.partial"), Path(out_dir, filename)
+        try:
+            super().save_checkpoint(out_dir, partial.name, *args, **kwargs)
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)

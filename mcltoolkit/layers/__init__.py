@@ -1,0 +1,31 @@
+"""Layers that the networks share: convolution, normalisations, SPADE, attention."""
+
+from mcltoolkit.layers.attention import NonLocalAttention
+from mcltoolkit.layers.conv import Conv, spectral
+from mcltoolkit.layers.init import init_weights
+from mcltoolkit.layers.norm import NORM_KINDS, InstanceNorm, PositionalNorm, build_norm
+from mcltoolkit.layers.padding import reflect_pad
+from mcltoolkit.layers.precision import at_least_float32, without_autocast
+from mcltoolkit.layers.sizes import check_divisible
+from mcltoolkit.layers.spade import SPADE, SPADEResBlock
+from mcltoolkit.layers.squeeze import SqueezeExcitation
+from mcltoolkit.layers.sync_bn import SyncBatchNorm
+
+__all__ = [
+    "NORM_KINDS",
+    "SPADE",
+    "Conv",
+    "InstanceNorm",
+    "NonLocalAttention",
+    "PositionalNorm",
+    "SPADEResBlock",
+    "SqueezeExcitation",
+    "SyncBatchNorm",
+    "at_least_float32",
+    "build_norm",
+    "check_divisible",
+    "init_weights",
+    "reflect_pad",
+    "spectral",
+    "without_autocast",
+]

@@ -1,0 +1,56 @@
+"""The convolution of all networks here: zero or reflection padding, spectral norm on demand.
+
+Spectral normalisation: Miyato et al., ICLR 2018 (weight divided by its largest singular value,
+which one power iteration a training pass keeps up to date).
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from mcltoolkit.layers.padding import reflect_pad
+from mcltoolkit.layers.precision import without_autocast
+
+
+class Conv(nn.Conv2d):
+    """`nn.Conv2d` that pads by reflection at any map size and keeps its normalised weight in
+    full precision under autocast.
+
+    Args:
+        padding: pixels of zeros on every side.
+        reflect: pixels of reflection on every side.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        bias: bool = True,
+        reflect: int = 0,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, bias=bias
+        )
+        self.reflect = reflect
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H', W')."""
+        # reading a spectrally normalised weight runs the power iteration: autocast would
+        # do its matrix-vector products in half precision
+        with without_autocast(x):
+            weight = self.weight
+        x = reflect_pad(x, self.reflect)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation)
+
+
+def spectral(conv: Conv) -> Conv:
+    """`conv` with spectral norm on its weight; its state has `parametrizations.weight.original`
+    and the singular vectors `parametrizations.weight.0._u` and `_v`."""
+    spectral_norm(conv)
+    return conv

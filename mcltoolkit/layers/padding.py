@@ -1,0 +1,29 @@
+"""Reflection padding for maps of any size.
+
+`torch.nn.functional.pad` refuses to reflect further than the map is wide, so a map of one row
+cannot be padded at all. Here a reflection that runs out of the map is reflected again, and a single
+row or column repeats itself: the convention of `numpy.pad(mode='reflect')`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def reflect_pad(x: Tensor, pad: int) -> Tensor:
+    """Map (B, C, H, W) extended by `pad` pixels on every side: (B, C, H + 2 pad, W + 2 pad)."""
+    if pad == 0:
+        return x
+    if min(x.shape[-2:]) > pad:
+        return F.pad(x, (pad, pad, pad, pad), mode="reflect")
+    for dim in (-2, -1):
+        x = x.index_select(dim, _reflected(x.shape[dim], pad, x.device))
+    return x
+
+
+def _reflected(size: int, pad: int, device: torch.device) -> Tensor:
+    period = max(2 * (size - 1), 1)
+    index = torch.arange(-pad, size + pad, device=device) % period
+    return torch.where(index < size, index, period - index)

@@ -1,0 +1,20 @@
+"""Keeping sums, softmaxes and singular values in full precision under automatic mixed precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+_LOW = (torch.float16, torch.bfloat16)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """`x`, in float32 if it is half precision; float64 stays as it is."""
+    return x.float() if x.dtype in _LOW else x
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[None]:
+    """A context in which operations on the device of `x` keep the precision of their inputs."""
+    return torch.autocast(x.device.type, enabled=False)

@@ -1,0 +1,103 @@
+"""Spatially adaptive normalisation and its residual block (SPADE: Park et al., CVPR 2019), in
+CoCosNet's form: reflection padding, and positional norm by default."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mcltoolkit.errors import ConfigError
+from mcltoolkit.layers.conv import Conv, spectral
+from mcltoolkit.layers.norm import build_norm
+from mcltoolkit.layers.padding import reflect_pad
+from mcltoolkit.layers.squeeze import SqueezeExcitation
+
+
+class SPADE(nn.Module):
+    """norm(f) * (1 + gamma) + beta, gamma and beta read from a context map at each position.
+
+    Args:
+        channels: C, of the features.
+        context_channels: channels of the context.
+        hidden: width of the layer that gamma and beta share.
+        norm: see `build_norm`.
+        kernel: odd size of the three convolutions.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        context_channels: int,
+        hidden: int = 128,
+        norm: str = "pono",
+        kernel: int = 3,
+    ) -> None:
+        super().__init__()
+        if kernel % 2 == 0:
+            raise ConfigError(f"SPADE kernel is {kernel}; allowed are odd sizes, such as 3")
+        self.pad = kernel // 2
+        self.norm = build_norm(norm, channels)
+        self.shared = Conv(context_channels, hidden, kernel, reflect=self.pad)
+        self.gamma = Conv(hidden, channels, kernel)
+        self.beta = Conv(hidden, channels, kernel)
+
+    def forward(self, features: Tensor, context: Tensor) -> Tensor:
+        """Features (B, C, h, w) and context (B, C_s, H, W) of any size -> (B, C, h, w)."""
+        context = F.interpolate(context, size=features.shape[-2:], mode="nearest")
+        hidden = reflect_pad(F.relu(self.shared(context)), self.pad)
+        return self.norm(features) * (1 + self.gamma(hidden)) + self.beta(hidden)
+
+
+class SPADEResBlock(nn.Module):
+    """Twice [SPADE, LeakyReLU, 3x3 convolution], added to a shortcut.
+
+    The shortcut is the input itself, or SPADE and a 1x1 convolution where widths differ. All
+    convolutions of the block have spectral norm; those inside SPADE have none.
+
+    Args:
+        in_channels, out_channels: the narrower one is the width in between.
+        context_channels: channels of the context.
+        hidden, norm, kernel: see `SPADE`.
+        dilation: of the two 3x3 convolutions.
+        squeeze_excitation: gate the channels of the main path.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        context_channels: int,
+        hidden: int = 128,
+        norm: str = "pono",
+        kernel: int = 3,
+        dilation: int = 1,
+        slope: float = 0.2,
+        squeeze_excitation: bool = False,
+    ) -> None:
+        super().__init__()
+        middle = min(in_channels, out_channels)
+        self.slope = slope
+        self.widens = in_channels != out_channels
+
+        def conv(width_in: int, width_out: int) -> Conv:
+            return spectral(Conv(width_in, width_out, 3, dilation=dilation, reflect=dilation))
+
+        def spade(width: int) -> SPADE:
+            return SPADE(width, context_channels, hidden, norm, kernel)
+
+        self.conv_0 = conv(in_channels, middle)
+        self.conv_1 = conv(middle, out_channels)
+        if self.widens:
+            self.conv_s = spectral(Conv(in_channels, out_channels, 1, bias=False))
+        self.norm_0 = spade(in_channels)
+        self.norm_1 = spade(middle)
+        if self.widens:
+            self.norm_s = spade(in_channels)
+        self.gate = SqueezeExcitation(out_channels) if squeeze_excitation else nn.Identity()
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """(B, in, h, w) and context (B, C_s, H, W) of any size -> (B, out, h, w)."""
+        shortcut = self.conv_s(self.norm_s(x, context)) if self.widens else x
+        x = self.conv_0(F.leaky_relu(self.norm_0(x, context), self.slope))
+        x = self.conv_1(F.leaky_relu(self.norm_1(x, context), self.slope))
+        return shortcut + self.gate(x)

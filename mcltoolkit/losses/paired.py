@@ -1,0 +1,25 @@
+"""Averages over the paired samples of a batch, without asking the device which ones they are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mcltoolkit.losses.numeric import full_precision
+
+
+def paired_mean(values: Tensor, paired: Tensor) -> Tensor:
+    """Mean of `values` over the paired samples; zero, with its graph, when there is none.
+
+    Args:
+        values: (B,), one value a sample.
+        paired: (B,) bool.
+    """
+    weights = paired.to(values.dtype)
+    return (values * weights).sum() / weights.sum().clamp_min(1)
+
+
+def l1_per_sample(source: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of each sample, (B, ...) -> (B,), in float32."""
+    with torch.autocast(source.device.type, enabled=False):
+        return (full_precision(source) - full_precision(target)).abs().flatten(1).mean(dim=1)

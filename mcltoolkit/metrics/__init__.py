@@ -1,0 +1,28 @@
+"""Metrics: each reads `Prediction`s and needs no pretrained network."""
+
+from mcltoolkit.metrics.cycle import CycleError, cycle_error
+from mcltoolkit.metrics.image_quality import ImageQuality, l1, psnr, ssim
+from mcltoolkit.metrics.label_transfer import (
+    LabelTransfer,
+    label_accuracy,
+    label_miou,
+    transfer_counts,
+)
+from mcltoolkit.metrics.match_entropy import MatchEntropy, match_entropy
+from mcltoolkit.metrics.sample_metric import SampleMetric
+
+__all__ = [
+    "CycleError",
+    "ImageQuality",
+    "LabelTransfer",
+    "MatchEntropy",
+    "SampleMetric",
+    "cycle_error",
+    "l1",
+    "label_accuracy",
+    "label_miou",
+    "match_entropy",
+    "psnr",
+    "ssim",
+    "transfer_counts",
+]

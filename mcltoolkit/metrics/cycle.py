@@ -1,0 +1,54 @@
+"""Cycle error: how far there-and-back matching ends from where it began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mcltoolkit.metrics.sample_metric import SampleMetric, measure_matches
+from mcltoolkit.registry import METRICS
+from mcltoolkit.structures import Match, Prediction
+
+
+def cycle_error(match: Match, block: int = 512) -> Tensor:
+    """Mean distance between a condition position and its image under there-and-back matching.
+
+    There: the heaviest exemplar position of each condition position. Back: the condition position
+    that weighs most in what that exemplar position is warped back from.
+
+    Args:
+        match: of a batch.
+        block: condition positions handled at a time; bounds the memory to B x block x max(N, M).
+
+    Returns:
+        (B,) in grid cells.
+    """
+    columns = match.grid[1]
+    positions = match.grid[0] * columns
+    there, heaviest, back = [], [], []
+    for rows in torch.arange(positions).split(block):
+        weights = match.probabilities(rows)
+        there.append(weights.argmax(2))
+        # Warping back the indicator of a condition position gives that position's weight.
+        indicator = F.one_hot(rows, positions).to(weights)
+        weight, row = match.warp_back(indicator.expand(len(weights), -1, -1)).max(1)
+        heaviest.append(weight)
+        back.append(row + rows[0])
+    winner = torch.stack(heaviest).argmax(0, keepdim=True)
+    returned = torch.stack(back).gather(0, winner)[0].gather(1, torch.cat(there, dim=1))
+    started = torch.arange(positions, device=returned.device)
+    down = returned // columns - started // columns
+    right = returned % columns - started % columns
+    return (down.square() + right.square()).float().sqrt().mean(1)
+
+
+@METRICS.register_module()
+class CycleError(SampleMetric):
+    """Mean cycle error over samples. Key: `cycle_error`, in grid cells; 0 is perfect."""
+
+    def measure(self, samples: Sequence[Prediction]) -> list[dict[str, float]]:
+        """Value of each sample of a batch."""
+        return measure_matches(samples, ["cycle_error"], lambda match: [cycle_error(match)])

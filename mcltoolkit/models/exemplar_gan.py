@@ -1,0 +1,236 @@
+"""Adversarial training around the translator: one generator step, then one discriminator step on
+the same fake image (two time-scale update rule, as CoCosNet trains)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.model import BaseDataPreprocessor, BaseModel, is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import Tensor, nn
+
+from mcltoolkit.errors import ConfigError
+from mcltoolkit.losses.objective import GeneratorObjective
+from mcltoolkit.models.translator import Settings, Translator
+from mcltoolkit.registry import DISCRIMINATORS, MODELS, build_component
+from mcltoolkit.structures import Batch, DiscriminatorPass, Prediction, Translation
+
+TRANSLATOR_OUTPUTS = frozenset({"truth_features", "warped_labels", "cycle"})
+
+
+@MODELS.register_module()
+class BatchPreprocessor(BaseDataPreprocessor):
+    """Checks a batch on the CPU, moves it to the device and makes its conditions dense.
+
+    Args:
+        condition_channels: C.
+    """
+
+    def __init__(self, condition_channels: int, non_blocking: bool = True) -> None:
+        super().__init__(non_blocking=non_blocking)
+        self.condition_channels = condition_channels
+
+    def forward(self, data: Batch, training: bool = False) -> Batch:
+        """The batch on the model's device, with (B, C, H, W) conditions.
+
+        Raises:
+            DataError: labels or channels that the model cannot take.
+        """
+        data.check(self.condition_channels)
+        moved = data.to(self.device, non_blocking=bool(self._non_blocking))
+        return moved.with_one_hot(self.condition_channels)
+
+
+@MODELS.register_module()
+class ExemplarGAN(BaseModel):
+    """Translator, discriminator and losses, with the training step.
+
+    The direct children `translator`, `discriminator` and `losses` are what a distributed run wraps,
+    each on its own; they are entered only through their `forward`.
+
+    Args:
+        condition_channels: C, channels of the condition (number of classes for label maps).
+        condition_encoder, image_encoder, self_correlation, correspondence, generator: see
+            `Translator`.
+        discriminator: config, or None; built only if a loss needs it.
+        losses: {name: loss config}; None or weight 0 leaves a term out.
+        vgg: config of the fixed feature network, for the losses that read `image_features`.
+    """
+
+    def __init__(
+        self,
+        condition_channels: int,
+        condition_encoder: Settings,
+        image_encoder: Settings,
+        correspondence: Settings,
+        generator: Settings,
+        losses: Mapping[str, Settings | None],
+        discriminator: Settings | None = None,
+        self_correlation: Settings | None = None,
+        vgg: Settings | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=BatchPreprocessor(condition_channels))
+        self.translator = Translator(
+            condition_channels,
+            condition_encoder,
+            image_encoder,
+            correspondence,
+            generator,
+            self_correlation,
+        )
+        self.losses = GeneratorObjective(
+            losses,
+            vgg,
+            feature_channels=self.translator.feature_channels,
+            descriptor_channels=self.translator.descriptor_channels,
+        )
+        self.requires = self.losses.requires
+        self.discriminator: nn.Module | None = None
+        if "discriminator" in self.requires:
+            if discriminator is None:
+                raise ConfigError(
+                    f"losses {self.losses.users_of('discriminator')} need a discriminator, but "
+                    f"model.discriminator is None; set it, or remove these losses"
+                )
+            if not self.losses.adversarial:
+                raise ConfigError(
+                    f"losses {self.losses.users_of('discriminator')} read the discriminator, but "
+                    f"no adversarial loss trains it; add one, or remove these losses"
+                )
+            self.discriminator = build_component(
+                DISCRIMINATORS,
+                discriminator,
+                "model.discriminator",
+                in_channels=condition_channels + 3,
+            )
+        self.progress = 0.0
+
+    def forward(self, inputs: Batch, data_samples: Any = None, mode: str = "tensor") -> Translation:
+        """The translation of a batch on the model's device, conditions dense."""
+        return self.translator(inputs, TRANSLATOR_OUTPUTS & self.requires, self.progress)
+
+    def generator_losses(self, batch: Batch) -> tuple[Translation, dict[str, Tensor]]:
+        """Forward pass and weighted generator-side losses, with the discriminator frozen."""
+        self._check_requirements(batch)
+        translation = self(batch)
+        if self.discriminator is not None:
+            discriminator = unwrap(self.discriminator)
+            discriminator.requires_grad_(False)
+            fake, real = _judge(discriminator, batch, translation.fake)
+            discriminator.requires_grad_(True)
+            translation.fake_pass = fake
+            translation.real_pass = DiscriminatorPass(
+                [[layer.detach() for layer in scale] for scale in real.scales]
+            )
+        return translation, self.losses(translation)
+
+    def discriminator_losses(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        """Discriminator-side losses for an image (B, 3, H, W) without graph."""
+        assert self.discriminator is not None
+        objective: GeneratorObjective = unwrap(self.losses)
+        return objective.discriminator_losses(*_judge(self.discriminator, batch, fake.detach()))
+
+    def train_step(self, data: Batch, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
+        """One step of both optimisers on the same fake image.
+
+        Returns:
+            Weighted losses by name, `loss` (their sum) and the discriminator's, for the log.
+        """
+        batch = self.data_preprocessor(data, True)
+        generator: OptimWrapper = optim_wrapper["generator"]
+        with generator.optim_context(self):
+            translation, losses = self.generator_losses(batch)
+            total = torch.stack([term.float() for term in losses.values()]).sum()
+        generator.update_params(total)
+        log = {"loss": total.detach()}
+        log.update({f"loss_{name}": term.detach() for name, term in losses.items()})
+        if self.discriminator is not None:
+            wrapper: OptimWrapper = optim_wrapper["discriminator"]
+            with wrapper.optim_context(self):
+                terms = self.discriminator_losses(batch, translation.fake)
+                total = torch.stack([term.float() for term in terms.values()]).sum()
+            wrapper.update_params(total)
+            log.update({f"loss_d_{name}": term.detach() for name, term in terms.items()})
+        return log
+
+    @torch.no_grad()
+    def test_step(self, data: Batch) -> list[Prediction]:
+        """Translate a batch from a loader into one `Prediction` a sample."""
+        return self.predict(self.data_preprocessor(data, False))
+
+    def val_step(self, data: Batch) -> list[Prediction]:
+        """As `test_step`."""
+        return self.test_step(data)
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> list[Prediction]:
+        """Translate a batch on the model's device; its conditions are dense."""
+        wanted = frozenset({"warped_labels"} if batch.exemplar_condition is not None else ())
+        translation: Translation = self.translator(batch, wanted)
+        alignment = translation.alignment
+
+        def pick(values: Tensor | None, index: int) -> Tensor | None:
+            return None if values is None else values[index]
+
+        assert batch.condition is not None
+        return [
+            Prediction(
+                name=name,
+                fake=translation.fake[i].float(),
+                warped=alignment.warped[i].float(),
+                exemplar=batch.exemplar[i],
+                condition=batch.condition[i],
+                match=alignment.match,
+                index=i,
+                truth=pick(batch.truth, i),
+                labels=pick(batch.labels, i),
+                exemplar_labels=pick(batch.exemplar_labels, i),
+                warped_labels=pick(alignment.warped_labels, i),
+                exemplar_name=batch.exemplar_names[i] if batch.exemplar_names else "",
+                paired=bool(batch.paired[i]),
+            )
+            for i, name in enumerate(batch.names)
+        ]
+
+    @contextmanager
+    def without_wrappers(self) -> Iterator[None]:
+        """Children free of distributed wrappers, for passes outside the training step."""
+        wrapped = dict(self._modules)
+        try:
+            for name, child in wrapped.items():
+                self._modules[name] = unwrap(child) if child is not None else None
+            yield
+        finally:
+            self._modules.update(wrapped)
+
+    def _check_requirements(self, batch: Batch) -> None:
+        for name in ("truth", "labels", "exemplar_labels", "exemplar_condition"):
+            if name in self.requires and getattr(batch, name) is None:
+                objective: GeneratorObjective = unwrap(self.losses)
+                raise ConfigError(
+                    f"losses {objective.users_of(name)} need '{name}', which the samples "
+                    f"{batch.names} do not have; use a data set that gives it, or set these "
+                    f"losses to None"
+                )
+
+
+def unwrap(module: Any) -> Any:
+    """The module inside a distributed wrapper, or the module itself."""
+    return module.module if is_model_wrapper(module) else module
+
+
+def _judge(
+    discriminator: nn.Module, batch: Batch, fake: Tensor
+) -> tuple[DiscriminatorPass, DiscriminatorPass]:
+    """Discriminator outputs for fake and real images, which go through as one batch."""
+    assert batch.condition is not None
+    assert batch.truth is not None
+    condition = torch.cat([batch.condition, batch.condition])
+    both = discriminator(condition, torch.cat([fake, batch.truth.to(fake.dtype)]))
+    halves = [[layer.chunk(2) for layer in scale] for scale in both.scales]
+    fake_pass = DiscriminatorPass([[pair[0] for pair in scale] for scale in halves])
+    real_pass = DiscriminatorPass([[pair[1] for pair in scale] for scale in halves])
+    return fake_pass, real_pass

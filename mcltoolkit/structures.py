@@ -1,0 +1,370 @@
+"""What flows through the toolkit: sample, batch, match, alignment and the bundle for losses.
+
+Shape legend, used everywhere: B batch, C channels, H x W image, h x w correspondence grid,
+N = h * w positions, K classes. Images are float32 in [-1, 1]; labels are int64 in [0, K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from mcltoolkit.errors import DataError
+
+
+@dataclass
+class Sample:
+    """One training or test case.
+
+    A label condition gives `labels` (H, W) and leaves `condition` None: the batch turns labels
+    into one-hot maps on the device. Edges, poses and the like give `condition` (C, H, W).
+
+    Attributes:
+        name: name of the condition, unique in the data set.
+        exemplar: (3, H, W), the image whose style is asked for.
+        labels: (H, W), class of each pixel of the condition.
+        condition: (C, H, W) float32, where the condition is not a label map.
+        truth: (3, H, W), the image that belongs to the condition; None at plain inference.
+        exemplar_labels, exemplar_condition: the same for the exemplar, where known.
+        exemplar_name: where the exemplar came from.
+        paired: the truth is the right answer for this exemplar, because the exemplar is the truth
+            itself (cropped and flipped anew), another view of it, or made in its style.
+    """
+
+    name: str
+    exemplar: Tensor
+    labels: Tensor | None = None
+    condition: Tensor | None = None
+    truth: Tensor | None = None
+    exemplar_labels: Tensor | None = None
+    exemplar_condition: Tensor | None = None
+    exemplar_name: str = ""
+    paired: bool = False
+
+
+@dataclass
+class Batch:
+    """Samples stacked along B; the fields are those of `Sample`.
+
+    `condition` and `exemplar_condition` are None for label maps until `with_one_hot` fills them.
+    """
+
+    names: list[str]
+    exemplar: Tensor
+    paired: Tensor
+    labels: Tensor | None = None
+    condition: Tensor | None = None
+    truth: Tensor | None = None
+    exemplar_labels: Tensor | None = None
+    exemplar_condition: Tensor | None = None
+    exemplar_names: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def map_tensors(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """A copy with `function` applied to every tensor."""
+        changed: dict[str, Any] = {
+            f.name: function(value)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **changed)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """A copy on `device`."""
+        return self.map_tensors(lambda t: t.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """A copy in page-locked memory; torch's DataLoader calls this for `pin_memory=True`."""
+        return self.map_tensors(lambda t: t.pin_memory())
+
+    def check(self, channels: int) -> None:
+        """Check conditions against the model; call it before the batch leaves the CPU, since
+        reading label values from an accelerator would stall it.
+
+        Raises:
+            DataError: labels outside 0..`channels` - 1, or a dense map with other channels.
+        """
+        _check_condition(self.condition, self.labels, channels, self.names)
+        _check_condition(
+            self.exemplar_condition, self.exemplar_labels, channels, self.exemplar_names
+        )
+
+    def with_one_hot(self, channels: int) -> Batch:
+        """A copy whose conditions exist as (B, `channels`, H, W) float maps.
+
+        Raises:
+            DataError: neither labels nor a dense condition is given.
+        """
+        condition = _dense(self.condition, self.labels, channels, "condition", self.names)
+        exemplar_condition = None
+        if self.exemplar_condition is not None or self.exemplar_labels is not None:
+            exemplar_condition = _dense(
+                self.exemplar_condition,
+                self.exemplar_labels,
+                channels,
+                "exemplar condition",
+                self.exemplar_names or self.names,
+            )
+        return replace(self, condition=condition, exemplar_condition=exemplar_condition)
+
+    def as_paired(self) -> Batch:
+        """A copy in which each truth is its own exemplar (used to probe conditional losses)."""
+        if self.truth is None:
+            raise DataError("a batch without ground truth cannot be paired")
+        return replace(
+            self,
+            exemplar=self.truth,
+            exemplar_labels=self.labels,
+            exemplar_condition=self.condition,
+            exemplar_names=list(self.names),
+            paired=torch.ones_like(self.paired),
+        )
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples into a `Batch`; a field is None where it is None in every sample.
+
+    Raises:
+        DataError: sizes differ, or only some of the samples have a field; the message names both.
+    """
+
+    def stack(key: str) -> Tensor | None:
+        values = [getattr(s, key) for s in samples]
+        if all(v is None for v in values):
+            return None
+        missing = [s.name for s, v in zip(samples, values, strict=True) if v is None]
+        if missing:
+            raise DataError(
+                f"field '{key}' is missing in {missing} but present in other samples of the batch; "
+                f"give it to all samples or to none"
+            )
+        shapes = {tuple(v.shape) for v in values}
+        if len(shapes) > 1:
+            listed = ", ".join(
+                f"{s.name}: {tuple(v.shape)}" for s, v in zip(samples, values, strict=True)
+            )
+            raise DataError(
+                f"samples of one batch differ in the size of '{key}' ({listed}); "
+                f"let the data set's geometry end in one fixed size, or use batch_size=1"
+            )
+        return torch.stack(values)
+
+    exemplar = stack("exemplar")
+    if exemplar is None:
+        raise DataError(f"no sample of {[s.name for s in samples]} has an exemplar")
+    return Batch(
+        names=[s.name for s in samples],
+        exemplar=exemplar,
+        paired=torch.tensor([s.paired for s in samples]),
+        labels=stack("labels"),
+        condition=stack("condition"),
+        truth=stack("truth"),
+        exemplar_labels=stack("exemplar_labels"),
+        exemplar_condition=stack("exemplar_condition"),
+        exemplar_names=[s.exemplar_name for s in samples],
+    )
+
+
+class Match(Protocol):
+    """A dense match between the condition's N positions and the exemplar's M positions.
+
+    Implementations decide how to hold it; nobody outside needs the N x M matrix.
+    """
+
+    grid: tuple[int, int]
+    exemplar_grid: tuple[int, int]
+
+    def warp(self, values: Tensor) -> Tensor:
+        """Exemplar values (B, C, M) seen from the condition: (B, C, N)."""
+        ...
+
+    def warp_back(self, values: Tensor) -> Tensor:
+        """Condition values (B, C, N) seen from the exemplar: (B, C, M)."""
+        ...
+
+    def probabilities(self, rows: Tensor | None = None) -> Tensor:
+        """(B, R, M): for the condition positions `rows` (R,), default all, the weight of each
+        exemplar position; each row sums to 1."""
+        ...
+
+
+@dataclass
+class Alignment:
+    """What a correspondence module returns.
+
+    Attributes:
+        match: the dense match.
+        warped: (B, 3, H, W), the exemplar in the condition's layout.
+        warped_labels: (B, K, h, w), the exemplar's condition channels warped, if asked for.
+        cycle: the exemplar warped there and back, if asked for; (B, 3, h, w), or full size for
+            patch warp.
+        cycle_target: what `cycle` should equal, same shape.
+    """
+
+    match: Match
+    warped: Tensor
+    warped_labels: Tensor | None = None
+    cycle: Tensor | None = None
+    cycle_target: Tensor | None = None
+
+
+@dataclass
+class DiscriminatorPass:
+    """Layer outputs of a multi-scale discriminator for one image batch.
+
+    Attributes:
+        scales: for each scale the outputs of its layers in order; the last one is the score map.
+    """
+
+    scales: list[list[Tensor]]
+
+    @property
+    def scores(self) -> list[Tensor]:
+        """The score map of each scale, (B, 1, h_s, w_s)."""
+        return [layers[-1] for layers in self.scales]
+
+
+class ImageFeatures:
+    """Features of a fixed network (VGG-19), computed at most once an image and shared.
+
+    Args:
+        extractor: image (B, 3, H, W) -> {layer name: (B, C, h, w)}.
+        images: by role (`fake`, `truth`, `exemplar`).
+        with_grad: the roles whose features carry gradient; the others are computed without.
+    """
+
+    def __init__(
+        self,
+        extractor: Callable[[Tensor], dict[str, Tensor]],
+        images: dict[str, Tensor],
+        with_grad: frozenset[str] = frozenset({"fake"}),
+    ) -> None:
+        self._extractor = extractor
+        self._images = images
+        self._with_grad = with_grad
+        self._cache: dict[str, dict[str, Tensor]] = {}
+
+    def of(self, role: str) -> dict[str, Tensor]:
+        """Features of the image in that role.
+
+        Raises:
+            KeyError: no image has that role.
+        """
+        if role not in self._cache:
+            keep = torch.is_grad_enabled() and role in self._with_grad
+            with torch.set_grad_enabled(keep):
+                self._cache[role] = self._extractor(self._images[role])
+        return self._cache[role]
+
+
+@dataclass
+class Translation:
+    """Everything one forward pass made: the typed bundle that every loss reads.
+
+    The `*_features` are encoder outputs of unit length over channels; the `*_descriptors` are
+    what the correspondence matches: the same maps, with the self-correlation descriptor joined
+    where one is configured.
+
+    Attributes:
+        batch: the input, conditions dense.
+        alignment: match and warped exemplar.
+        fake: (B, 3, H, W) in [-1, 1], the output image.
+        condition_features, exemplar_features, truth_features: (B, C, h, w).
+        condition_descriptors, exemplar_descriptors, truth_descriptors: (B, D, h, w).
+        image_features: shared VGG-19 features, where a loss asks for them.
+        fake_pass, real_pass: discriminator outputs, where a loss asks for them; no gradient
+            reaches the discriminator, and `real_pass` is detached.
+        progress: share of the training that is done, in [0, 1].
+    """
+
+    batch: Batch
+    alignment: Alignment
+    fake: Tensor
+    condition_features: Tensor
+    exemplar_features: Tensor
+    condition_descriptors: Tensor
+    exemplar_descriptors: Tensor
+    truth_features: Tensor | None = None
+    truth_descriptors: Tensor | None = None
+    image_features: ImageFeatures | None = None
+    fake_pass: DiscriminatorPass | None = None
+    real_pass: DiscriminatorPass | None = None
+    progress: float = 0.0
+
+    def need(self, name: str) -> Any:
+        """The field `name`, which must be there.
+
+        Raises:
+            AttributeError: the forward pass did not make it (a loss forgot to list it in
+                `requires`).
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise AttributeError(
+                f"the forward pass did not make '{name}'; list it in the loss's `requires`"
+            )
+        return value
+
+
+@dataclass
+class Prediction:
+    """One sample's part of a translation in evaluation: what metrics and pictures read.
+
+    Attributes:
+        fake, warped, exemplar: (3, H, W) in [-1, 1].
+        truth: (3, H, W); the right answer only where `paired`.
+        condition: (C, H, W), dense.
+        labels, exemplar_labels: (H, W), for label conditions.
+        warped_labels: (K, h, w), the exemplar's labels seen from the condition, as weights.
+        match, index: the batch's match and this sample's place in it.
+    """
+
+    name: str
+    fake: Tensor
+    warped: Tensor
+    exemplar: Tensor
+    condition: Tensor
+    match: Match
+    index: int
+    truth: Tensor | None = None
+    labels: Tensor | None = None
+    exemplar_labels: Tensor | None = None
+    warped_labels: Tensor | None = None
+    exemplar_name: str = ""
+    paired: bool = False
+
+
+def _dense(
+    dense: Tensor | None, labels: Tensor | None, channels: int, what: str, names: list[str]
+) -> Tensor:
+    if dense is not None:
+        return dense
+    if labels is None:
+        raise DataError(f"{what} of {names}: neither labels nor a dense map is given")
+    b, h, w = labels.shape
+    return labels.new_zeros((b, channels, h, w), dtype=torch.float32).scatter_(
+        1, labels.unsqueeze(1), 1.0
+    )
+
+
+def _check_condition(
+    dense: Tensor | None, labels: Tensor | None, channels: int, names: list[str]
+) -> None:
+    if dense is not None and dense.shape[1] != channels:
+        raise DataError(
+            f"condition of {names}: {dense.shape[1]} channels found, the model takes {channels}; "
+            f"set model.condition_channels, or fix the data"
+        )
+    if labels is not None and labels.numel():
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= channels:
+            raise DataError(
+                f"condition of {names}: label values {low}..{high} found, allowed are "
+                f"0..{channels - 1}; set model.condition_channels to the number of classes"
+            )

@@ -1,0 +1,200 @@
+"""A report: one HTML file that needs nothing else, neither network nor folder beside it."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcltoolkit.errors import DataError
+from mcltoolkit.visualization._files import write_atomically
+from mcltoolkit.visualization._style import CSS
+from mcltoolkit.visualization.colours import Palette, Picture, as_palette
+from mcltoolkit.visualization.glossary import meaning, write_number
+from mcltoolkit.visualization.images import png_bytes
+
+Image = bytes | Picture
+SHARP_BELOW = 200
+
+
+class Report:
+    """Builds a report from top to bottom; every text is escaped, every image embedded.
+
+    Pictures are uint8 arrays (H, W, 3 or 4), or the content of a PNG or SVG file.
+
+    Args:
+        title: heading and window title.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._parts: list[str] = []
+
+    def add_lead(self, text: str) -> None:
+        """A paragraph outside any section, such as what the page is about."""
+        self._parts.append(f'<p class="lead">{escape(text)}</p>')
+
+    def add_text(self, text: str, title: str = "") -> None:
+        """A section of plain text; an empty line begins a paragraph."""
+        paragraphs = [part.strip() for part in text.split("\n\n") if part.strip()]
+        self._section(title, "".join(f"<p>{escape(part)}</p>" for part in paragraphs))
+
+    def add_tiles(self, tiles: Sequence[tuple[str, str, str]]) -> None:
+        """Large numbers side by side: (value, what it is, note)."""
+        if tiles:
+            inner = "".join(
+                f'<div class="tile"><b>{escape(value)}</b><span>{escape(what)}</span>'
+                f"<small>{escape(note)}</small></div>"
+                for value, what, note in tiles
+            )
+            self._parts.append(f'<div class="tiles">{inner}</div>')
+
+    def add_metrics_table(
+        self, metrics: Mapping[str, Any], notes: Mapping[str, str] | None = None,
+        title: str = "Metrics", text: str = "",
+    ) -> None:  # fmt: skip
+        """A table of metrics with what each means.
+
+        Args:
+            metrics: values by name; the exact value shows when the pointer rests on a number.
+            notes: explanations by name, where the built-in one is missing or should be another.
+        """
+        rows = []
+        for name, value in metrics.items():
+            known = meaning(name)
+            words = (notes or {}).get(name, known.words)
+            rows.append(
+                f'<tr><th scope="row" title="{escape(name)}">{escape(known.title)}</th>'
+                f'<td class="value" title="{escape(repr(value))}">'
+                f"{escape(write_number(value, known.unit))}</td>"
+                f'<td class="words">{escape(words)}</td></tr>'
+            )
+        self._section(title, f"<table><tbody>{''.join(rows)}</tbody></table>", text)
+
+    def add_figure(self, title: str, image: Image, caption: str = "") -> None:
+        """One picture with a caption."""
+        self._section(title, _figure(image, caption, alt=title, kind="figure"))
+
+    def add_panels(self, title: str, panels: Sequence[tuple[str, Image]], text: str = "") -> None:
+        """Small charts (title, image), as many beside each other as the screen has room for."""
+        inner = "".join(
+            f"<div><h3>{escape(name)}</h3>{_figure(image, alt=name)}</div>"
+            for name, image in panels
+        )
+        self._section(title, f'<div class="panels">{inner}</div>', text)
+
+    def add_rows(
+        self,
+        title: str,
+        rows: Sequence[Sequence[Image | None]],
+        columns: Sequence[str] | Sequence[Sequence[str]],
+        names: Sequence[str] = (),
+        text: str = "",
+        layout: str = "images",
+    ) -> None:
+        """Rows of pictures, each with a caption below; on a phone a row takes several lines.
+
+        Args:
+            rows: pictures; None leaves a picture out.
+            columns: captions, the same for all rows or one list a row.
+            names: a heading for each row.
+            layout: `images` for columns of one width, `match` for a wide picture and two small.
+
+        Raises:
+            DataError: a row with more pictures than captions.
+        """
+        inner = []
+        for number, row in enumerate(rows):
+            own = columns if not columns or isinstance(columns[0], str) else columns[number]
+            captions = [str(caption) for caption in own]
+            if len(captions) < len(row):
+                raise DataError(
+                    f"row {number} of {title!r} has {len(row)} pictures, but {len(captions)} "
+                    f"captions; give one a picture"
+                )
+            name = names[number] if number < len(names) else ""
+            figures = "".join(
+                _figure(image, caption, alt=f"{caption} {name}".strip())
+                for image, caption in zip(row, captions, strict=False)
+                if image is not None
+            )
+            heading = f"<h3>{escape(name)}</h3>" if name else ""
+            inner.append(
+                f'<div class="row">{heading}<div class="{layout}" style="--columns:{len(row)}">'
+                f"{figures}</div></div>"
+            )
+        self._section(title, "".join(inner), text)
+
+    def add_legend(self, title: str, palette: Palette, classes: Sequence[str]) -> None:
+        """The colour of each class.
+
+        Raises:
+            DataError: more classes than colours.
+        """
+        colours = as_palette(palette)
+        if len(classes) > len(colours):
+            raise DataError(
+                f"{len(classes)} classes, but the palette has {len(colours)} colours; give it one "
+                f"a class"
+            )
+        items = "".join(
+            f'<li><i style="background:#{r:02x}{g:02x}{b:02x}"></i>{escape(name)}</li>'
+            for (r, g, b), name in zip(colours.tolist(), classes, strict=False)
+        )
+        self._section(title, f'<ul class="legend">{items}</ul>')
+
+    def add_facts(self, title: str, facts: Mapping[str, Any]) -> None:
+        """Names and values; a value of several lines can be unfolded."""
+        items = []
+        for name, value in facts.items():
+            text = write_number(value)
+            shown = escape(text)
+            if "\n" in text.strip():
+                shown = f"<details><summary>show</summary><pre>{shown}</pre></details>"
+            items.append(f"<dt>{escape(name)}</dt><dd>{shown}</dd>")
+        self._section(title, f"<dl>{''.join(items)}</dl>")
+
+    def html(self) -> str:
+        """The whole page."""
+        title = escape(self.title)
+        # The policy makes the browser itself refuse whatever would come from elsewhere.
+        policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+        return (
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{title}</title><style>{CSS}</style></head>\n<body><main><h1>{title}</h1>\n"
+            + "\n".join(self._parts)
+            + "\n</main></body></html>\n"
+        )
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page to `path`, whole or not at all; its folder is made.
+
+        Raises:
+            ConfigError: the place cannot be written.
+        """
+        return write_atomically(path, self.html().encode("utf-8", "replace"))
+
+    def _section(self, title: str, inner: str, text: str = "") -> None:
+        heading = f"<h2>{escape(title)}</h2>" if title else ""
+        note = f'<p class="note">{escape(text)}</p>' if text else ""
+        self._parts.append(f"<section>{heading}{note}{inner}</section>")
+
+
+def _figure(image: Image, caption: str = "", alt: str = "", kind: str = "") -> str:
+    content = png_bytes(image) if isinstance(image, np.ndarray) else image
+    png = content.startswith(b"\x89PNG")
+    sharp = isinstance(image, np.ndarray) and max(image.shape[:2]) < SHARP_BELOW
+    source = base64.b64encode(content).decode("ascii")
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return (
+        f"<figure{f' class={kind!r}' if kind else ''}>"
+        f'<img{" class=pixels" if sharp else ""} alt="{escape(alt)}" '
+        f'src="data:image/{"png" if png else "svg+xml"};base64,{source}">{below}</figure>'
+    )

@@ -1,0 +1,165 @@
+"""The report of a run: what it scored, what it made, what it matched, how it learned."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcltoolkit.data.palette import class_palette
+from mcltoolkit.structures import Prediction
+from mcltoolkit.visualization.colours import Palette, as_palette
+from mcltoolkit.visualization.curves import Files, curve_panels, read_scalars
+from mcltoolkit.visualization.glossary import headline
+from mcltoolkit.visualization.images import GRID_COLUMNS, prediction_pictures
+from mcltoolkit.visualization.matches import draw_match, position_key, position_map
+from mcltoolkit.visualization.report import Report
+
+INTRODUCTION = (
+    "Each condition is painted in the style of its exemplar. The learned match finds, for every "
+    "place of the condition, the places of the exemplar that belong to it; the exemplar warped by "
+    "this match guides the painting."
+)
+MATCH_TEXT = (
+    "Left: places of the condition, joined by number to the place of the exemplar that the match "
+    "prefers. Right: the same for all places at once. Every place of the exemplar has a colour, "
+    "and each place of the condition shows the colour of where it looks. Even regions are a steady "
+    "match, speckles a jumping one, and grey one that cannot decide."
+)
+METRICS_TEXT = (
+    "Over the whole test set. Likeness to a truth counts only where a right answer in the "
+    "exemplar's style exists."
+)
+FEW_CLASSES = 24
+RED_RING = " A red ring marks a point that landed in another class than it came from."
+
+
+def translation_report(
+    path: str | os.PathLike[str],
+    predictions: Sequence[Prediction],
+    metrics: Mapping[str, Any],
+    palette: Palette | None = None,
+    classes: Sequence[str] | None = None,
+    scalars_file: Files | None = None,
+    title: str = "Exemplar-guided translation",
+    facts: Mapping[str, Any] | None = None,
+    notes: Mapping[str, str] | None = None,
+    introduction: str = INTRODUCTION,
+    rows: int = 8,
+    matches: int = 4,
+) -> Path:
+    """Write the report of a run as one HTML file.
+
+    Args:
+        path: the file to write.
+        predictions: what to show; the first `rows` as pictures, the first `matches` with their
+            match drawn.
+        metrics: values by name; headline numbers are taken from `psnr`, `ssim`, `label_accuracy`
+            and the baselines `psnr_copy_exemplar` and `psnr_untrained`, where they exist.
+        palette: (K, 3) colours of the classes; `class_palette` where it is None.
+        classes: K names for the legend; none for a condition that is not a label map. Of many
+            classes the legend lists those that are to be seen.
+        scalars_file: mmengine's scalars.json, or several of a resumed run, oldest first.
+        title: heading.
+        facts: what identifies the run: config, steps, seconds, versions.
+        notes: explanations of metrics by name, beside the built-in ones.
+        introduction: the text under the heading.
+
+    Raises:
+        DataError: scalars that cannot be read, or labels without a colour.
+        ConfigError: the place cannot be written.
+    """
+    if palette is None and classes:
+        palette = class_palette(len(classes))
+    report = Report(title)
+    if introduction:
+        report.add_lead(introduction)
+    report.add_tiles(headline(dict(metrics)))
+    _add_translations(report, predictions[:rows], palette)
+    if classes and palette is not None:
+        _add_legend(report, predictions[:rows], palette, classes)
+    _add_matches(report, predictions[:matches], palette)
+    if metrics:
+        report.add_metrics_table(metrics, notes, text=METRICS_TEXT)
+    scalars = read_scalars(scalars_file) if scalars_file else {}
+    panels = curve_panels(scalars)
+    if panels:
+        report.add_panels(
+            "Curves",
+            panels,
+            "Losses as they enter the objective, weighted. Strong line: running mean; faint line: "
+            "values as logged.",
+        )
+    if facts:
+        report.add_facts("This run", facts)
+    return report.write(path)
+
+
+def _add_translations(
+    report: Report, predictions: Sequence[Prediction], palette: Palette | None
+) -> None:
+    if not predictions:
+        return
+    pictures, captions, names = [], [], []
+    for prediction in predictions:
+        row = prediction_pictures(prediction, palette)
+        columns = list(GRID_COLUMNS)
+        if not prediction.paired:
+            columns[-1] = "own image"
+        pictures.append(row if row[-1] is not None else row[:-1])
+        captions.append(columns)
+        other = prediction.exemplar_name
+        names.append(f"{prediction.name}, exemplar {other}" if other else prediction.name)
+    text = (
+        "The warped exemplar is what the match alone gives; the output is what the network paints."
+    )
+    if any(not p.paired and p.truth is not None for p in predictions):
+        text += (
+            " Where no right answer in the exemplar's style exists, the condition's own image is "
+            "shown for comparison."
+        )
+    report.add_rows("Translations", pictures, captions, names, text)
+
+
+def _add_matches(
+    report: Report, predictions: Sequence[Prediction], palette: Palette | None
+) -> None:
+    if not predictions:
+        return
+    rows = []
+    for prediction in predictions:
+        picture = draw_match(prediction, palette=palette, background=None)
+        key = position_key(prediction.match.exemplar_grid)
+        rows.append([picture, np.asarray(key), position_map(prediction)])
+    known = any(p.labels is not None and p.exemplar_labels is not None for p in predictions)
+    report.add_rows(
+        "The match",
+        rows,
+        ["condition and exemplar", "colours of the exemplar's places", "where the condition looks"],
+        [prediction.name for prediction in predictions],
+        MATCH_TEXT + (RED_RING if known else ""),
+        layout="match",
+    )
+
+
+def _add_legend(
+    report: Report, predictions: Sequence[Prediction], palette: Palette, classes: Sequence[str]
+) -> None:
+    seen = set(range(len(classes)))
+    if len(classes) > FEW_CLASSES:
+        seen &= {
+            label
+            for p in predictions
+            if p.labels is not None
+            for label in p.labels.unique().tolist()
+        }
+    shown = sorted(seen)
+    if shown:
+        colours = as_palette(palette)
+        names = [classes[label] for label in shown]
+        report.add_legend(
+            "Classes", [colours[label] for label in shown if label < len(colours)], names
+        )

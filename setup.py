@@ -1,0 +1,52 @@
+"""Installation of mcltoolkit."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (ROOT / "mcltoolkit/__init__.py").read_text(), re.MULTILINE
+).group(1)
+METRICS = ["torchmetrics>=1.4,<2"]
+DEV = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.5"]
+
+setup(
+    name="mcltoolkit",
+    version=VERSION,
+    description="Exemplar-guided image translation: MCL-Net and CoCosNet from plugin-able parts",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["mcltoolkit", "mcltoolkit.*"]),
+    package_data={"mcltoolkit": ["py.typed"]},
+    install_requires=[
+        "torch>=2.4",
+        "torchvision>=0.19",
+        "mmengine>=0.10.7,<0.12",
+        "mmcv-lite>=2.2.0",  # the pure-Python build of mmcv; nothing here needs compiled ops
+        "timm>=1.0,<2",
+        "albumentations>=2.0.8,<2.1",
+        "pluggy>=1.5,<2",
+        "pyyaml>=6",
+        "numpy>=1.24",
+        "pillow>=10.4",
+        "matplotlib>=3.7",
+        "rich>=13",
+        "tensorboard>=2.14",
+    ],
+    extras_require={
+        "metrics": METRICS,
+        "demo": METRICS,
+        "dev": [*METRICS, *DEV],
+        "mmcv": ["mmcv>=2.1"],  # compiled ops, for plugins that want them
+    },
+    entry_points={"console_scripts": ["mcltoolkit=mcltoolkit.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

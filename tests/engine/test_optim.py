@@ -1,0 +1,95 @@
+import pytest
+import torch
+from torch import nn
+
+from mcltoolkit.engine.optim import (
+    AutocastOptimWrapper,
+    ConstantThenLinearLR,
+    GANOptimWrapperConstructor,
+)
+from mcltoolkit.errors import ConfigError
+
+ADAM = {"optimizer": {"type": "Adam", "lr": 1e-3, "betas": (0.0, 0.999)}}
+
+
+def gan():
+    model = nn.Module()
+    model.translator = nn.Linear(2, 2)
+    model.losses = nn.Linear(3, 3)
+    model.discriminator = nn.Linear(4, 4)
+    return model
+
+
+def test_each_side_owns_its_parameters():
+    model = gan()
+    model.translator.bias.requires_grad_(False)
+    wrappers = GANOptimWrapperConstructor({"generator": ADAM, "discriminator": ADAM})(model)
+
+    def sizes(side):
+        group = wrappers[side].optimizer.param_groups[0]["params"]
+        return sorted(p.numel() for p in group)
+
+    assert sizes("generator") == [3, 4, 9]
+    assert sizes("discriminator") == [4, 16]
+
+
+def test_a_model_without_discriminator_needs_no_second_optimiser():
+    model = gan()
+    model.discriminator = None
+    wrappers = GANOptimWrapperConstructor({"generator": ADAM, "discriminator": ADAM})(model)
+    assert list(wrappers.keys()) == ["generator"]
+
+
+def test_missing_and_unknown_sides_are_named():
+    with pytest.raises(ConfigError, match=r"optim_wrapper\.discriminator is missing"):
+        GANOptimWrapperConstructor({"generator": ADAM})(gan())
+    with pytest.raises(ConfigError, match=r"\['critic'\]; allowed are"):
+        GANOptimWrapperConstructor({"critic": ADAM})
+
+
+def test_rate_is_constant_then_falls_linearly_to_zero():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
+    schedule = ConstantThenLinearLR(optimizer, by_epoch=False, constant=0.5, end=8)
+    rates = []
+    for _ in range(8):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[:5] == [8.0] * 5
+    assert rates[5:] == pytest.approx([6.0, 4.0, 2.0])
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0)
+
+
+def test_counting_epochs_is_refused():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
+    with pytest.raises(ConfigError, match="needs by_epoch=False"):
+        ConstantThenLinearLR(optimizer, end=8)
+
+
+def test_autocast_runs_the_forward_in_bfloat16_and_keeps_float32_weights():
+    layer = nn.Linear(4, 4)
+    before = layer.weight.detach().clone()
+    wrapper = AutocastOptimWrapper(optimizer=torch.optim.SGD(layer.parameters(), lr=0.1))
+    with wrapper.optim_context(layer):
+        out = layer(torch.ones(2, 4))
+    assert out.dtype == torch.bfloat16
+    wrapper.update_params(out.float().sum())
+    assert layer.weight.dtype == torch.float32
+    assert torch.allclose(layer.weight, before - 0.2)
+
+
+def test_autocast_state_round_trip():
+    layer = nn.Linear(4, 4)
+    wrapper = AutocastOptimWrapper(optimizer=torch.optim.Adam(layer.parameters(), lr=0.1))
+    wrapper.update_params(layer(torch.ones(2, 4)).sum())
+    other = AutocastOptimWrapper(optimizer=torch.optim.Adam(layer.parameters(), lr=0.2))
+    other.load_state_dict(wrapper.state_dict())
+    assert other.optimizer.param_groups[0]["lr"] == 0.1
+    assert len(other.optimizer.state) == 2
+
+
+def test_unknown_precision_is_named():
+    with pytest.raises(ConfigError, match="'float8'; allowed are 'float16'"):
+        AutocastOptimWrapper(
+            dtype="float8", optimizer=torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+        )

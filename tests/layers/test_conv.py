@@ -1,0 +1,53 @@
+import copy
+
+import torch
+import torch.nn.functional as F
+
+from mcltoolkit.layers import Conv, spectral
+
+
+def test_reflection_is_applied_before_the_convolution():
+    conv = Conv(2, 5, 3, dilation=2, reflect=2).double()
+    x = torch.randn(2, 2, 6, 9, dtype=torch.float64)
+    padded = F.pad(x, (2, 2, 2, 2), mode="reflect")
+    expected = F.conv2d(padded, conv.weight, conv.bias, dilation=2)
+    torch.testing.assert_close(conv(x), expected)
+    assert conv(x).shape == (2, 5, 6, 9)
+
+
+def test_zero_padding_is_that_of_torch():
+    conv = Conv(2, 5, 4, stride=2, padding=1, bias=False)
+    x = torch.randn(2, 2, 6, 8)
+    torch.testing.assert_close(conv(x), F.conv2d(x, conv.weight, None, 2, 1))
+
+
+def test_largest_singular_value_goes_to_one_in_training():
+    conv = Conv(4, 8, 3, padding=1)
+    torch.nn.init.normal_(conv.weight, std=3.0)
+    conv = spectral(conv)
+    x = torch.randn(1, 4, 5, 5)
+    for _ in range(30):
+        conv(x)
+    conv.eval()
+    largest = torch.linalg.svdvals(conv.weight.detach().flatten(1))[0]
+    assert abs(largest.item() - 1) < 1e-3
+
+
+def test_evaluation_leaves_the_singular_vectors_alone():
+    conv = spectral(Conv(4, 8, 3, padding=1)).eval()
+    before = copy.deepcopy(conv.state_dict())
+    first, second = conv(torch.ones(1, 4, 5, 5)), conv(torch.ones(1, 4, 5, 5))
+    assert torch.equal(first, second)
+    assert all(torch.equal(value, before[name]) for name, value in conv.state_dict().items())
+
+
+def test_power_iteration_is_in_full_precision_under_autocast():
+    plain = spectral(Conv(16, 32, 3, padding=1))
+    mixed = copy.deepcopy(plain)
+    x = torch.randn(1, 16, 5, 5)
+    for _ in range(3):
+        plain(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert mixed(x).dtype is torch.bfloat16
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, mixed.state_dict()[name]), name

@@ -1,0 +1,209 @@
+"""Each case runs in a process of its own, with packages as pip would leave them on the path."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+LOSS = """
+from mcltoolkit import LOSSES, hookimpl
+from mcltoolkit.losses.base import Loss
+
+@LOSSES.register_module()
+class {name}(Loss):
+    def forward(self, translation):
+        return translation.fake.square().mean()
+
+@hookimpl
+def register_components():
+    pass
+"""
+
+REPORT = """
+import json, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from mcltoolkit.plugins import plugin_reports
+    reports = [[r.name, r.loaded, r.problem, r.remedy, r.components, r.file]
+               for r in plugin_reports()]
+warned = [str(w.message) for w in caught if w.category.__name__ == "PluginWarning"]
+print(json.dumps([reports, warned]))
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A folder like site-packages, with `install(name, code)`."""
+
+    class Site:
+        path = tmp_path
+
+        def install(self, name: str, code: str) -> Path:
+            file = tmp_path / f"{name}.py"
+            file.write_text(textwrap.dedent(code))
+            info = tmp_path / f"{name}-1.0.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            (info / "entry_points.txt").write_text(f"[mcltoolkit.plugins]\n{name} = {name}\n")
+            return file
+
+        def run(self, code: str, **environment: str) -> subprocess.CompletedProcess:
+            path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+            return subprocess.run(
+                [sys.executable, "-c", textwrap.dedent(code)],
+                env={**os.environ, "PYTHONPATH": path, **environment},
+                capture_output=True,
+                text=True,
+            )
+
+        def reports(self, **environment: str):
+            done = self.run(REPORT, **environment)
+            assert done.returncode == 0, done.stderr
+            listed, warned = json.loads(done.stdout.strip().splitlines()[-1])
+            keys = ("name", "loaded", "problem", "remedy", "components", "file")
+            reports = [dict(zip(keys, row, strict=True)) for row in listed]
+            return {r["name"]: r for r in reports}, warned
+
+    return Site()
+
+
+def test_installed_plugin_is_found_and_listed(site):
+    site.install("good", LOSS.format(name="GoodLoss"))
+    reports, warned = site.reports()
+    assert reports["good"]["loaded"]
+    assert reports["good"]["components"] == {"losses": ["GoodLoss"]}
+    assert "MarginalContrastiveLoss" in reports["mcltoolkit"]["components"]["losses"]
+    assert warned == []
+
+
+def test_registration_through_the_hook_argument(site):
+    code = LOSS.format(name="HookLoss").replace("@LOSSES.register_module()\n", "")
+    code = code.replace(
+        "def register_components():\n    pass",
+        (
+            "def register_components(registries):\n"
+            "    registries['losses'].register_module(module=HookLoss)"
+        ),
+    )
+    site.install("hooked", code)
+    reports, _ = site.reports()
+    assert reports["hooked"]["components"] == {"losses": ["HookLoss"]}
+
+
+def test_same_component_name_twice_leaves_the_first_and_reports_the_second(site):
+    site.install("alpha", LOSS.format(name="SameLoss"))
+    file = site.install("beta", "OTHER = 1\n" + LOSS.format(name="SameLoss"))
+    reports, warned = site.reports()
+    assert reports["alpha"]["loaded"]
+    assert not reports["beta"]["loaded"]
+    assert "'SameLoss' is already registered by alpha" in reports["beta"]["problem"]
+    assert "MCLTOOLKIT_DISABLE_PLUGINS=beta" in reports["beta"]["remedy"]
+    assert reports["beta"]["file"].startswith(str(file))
+    assert len(warned) == 1
+
+
+def test_a_plugin_that_fails_half_way_leaves_no_trace(site):
+    site.install("half", LOSS.format(name="HalfLoss") + "\nraise ValueError('no luck')\n")
+    site.install("whole", LOSS.format(name="WholeLoss"))
+    reports, warned = site.reports()
+    assert "ValueError: no luck" in reports["half"]["problem"]
+    assert "half.py" in reports["half"]["file"]
+    assert reports["whole"]["components"] == {"losses": ["WholeLoss"]}
+    assert len(warned) == 1
+    done = site.run(
+        "from mcltoolkit import LOSSES\n"
+        "try: LOSSES.get('HalfLoss')\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    assert "UnknownComponentError" in done.stdout
+    assert "no luck" in done.stdout, "the look-up tells which plugins failed"
+
+
+def test_missing_import_names_the_module(site):
+    site.install("needy", "import surely_not_installed\n")
+    reports, _ = site.reports()
+    assert "'surely_not_installed' cannot be imported" in reports["needy"]["problem"]
+    assert "Install" in reports["needy"]["remedy"]
+
+
+def test_future_contract_is_reported(site):
+    site.install("future", "contract_version = 99\n" + LOSS.format(name="FutureLoss"))
+    reports, _ = site.reports()
+    assert "contract version 99, this toolkit has 1" in reports["future"]["problem"]
+    assert reports["mcltoolkit"]["loaded"]
+
+
+def test_a_plugin_without_hooks_is_reported(site):
+    site.install("empty", "x = 1\n")
+    reports, _ = site.reports()
+    assert "no function marked" in reports["empty"]["problem"]
+
+
+def test_a_misspelt_hook_is_reported(site):
+    site.install("typo", LOSS.format(name="TypoLoss").replace("register_components", "registr"))
+    reports, _ = site.reports()
+    assert not reports["typo"]["loaded"]
+    assert "registr" in reports["typo"]["problem"]
+
+
+def test_disabled_plugin_is_left_out(site):
+    site.install("half", "raise ValueError('no luck')\n")
+    reports, warned = site.reports(MCLTOOLKIT_DISABLE_PLUGINS="half")
+    assert "half" not in reports
+    assert warned == []
+
+
+def test_module_named_by_a_config_loads_and_reaches_spawned_processes(site):
+    (site.path / "local_plugin.py").write_text(LOSS.format(name="LocalLoss"))
+    (site.path / "child.py").write_text(
+        "def look():\n"
+        "    from mcltoolkit import LOSSES\n"
+        "    return LOSSES.get('LocalLoss').__name__\n"
+    )
+    done = site.run(
+        """
+        import multiprocessing
+        import child
+        from mcltoolkit.plugins import load_plugins
+
+        if __name__ == "__main__":
+            load_plugins(["local_plugin"])
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                print("found", pool.apply(child.look))
+        """
+    )
+    assert "found LocalLoss" in done.stdout, done.stderr
+
+
+def test_module_named_by_a_config_must_load(site):
+    done = site.run(
+        """
+        from mcltoolkit.errors import PluginError
+        from mcltoolkit.plugins import load_plugins
+        from mcltoolkit import LOSSES
+        try:
+            load_plugins(["not_there"])
+        except PluginError as error:
+            print(error)
+        print(LOSSES.get("MarginalContrastiveLoss").__name__)
+        """
+    )
+    assert "plugin 'not_there' (config)" in done.stdout, done.stderr
+    assert "PYTHONPATH" in done.stdout
+    assert "MarginalContrastiveLoss" in done.stdout
+
+
+def test_the_command_lists_plugins_and_fails_when_one_is_broken(site):
+    site.install("good", LOSS.format(name="GoodLoss"))
+    code = "from mcltoolkit.cli import main; main(['plugins'])"
+    done = site.run(code)
+    assert done.returncode == 0, done.stderr
+    assert "GoodLoss" in done.stdout
+    site.install("half", "raise ValueError('no luck')\n")
+    done = site.run(code)
+    assert done.returncode == 1
+    assert "NOT LOADED: it raised ValueError: no luck" in done.stdout

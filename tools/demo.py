@@ -1,0 +1,83 @@
+"""The main job on embedded data: train MCL-Net on synthetic scenes, test it, write the report.
+
+Without pretrained features the objective uses terms that need none: pixel pseudo-pair, adversarial
+with feature matching, feature consistency, cycle, marginal contrast and mask.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, os.getcwd())
+
+from mmengine.config import DictAction
+
+from mcltoolkit.engine.config import load_config
+from mcltoolkit.engine.hooks.pictures import write_json
+from mcltoolkit.engine.launch import (
+    latest_checkpoint,
+    run_tool,
+    scalars_file,
+    test,
+    train,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    """Test the untrained network, train, test, report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work-dir", default="work_dirs/demo")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
+    options = parser.parse_args()
+    work_dir = Path(options.work_dir)
+    config = load_config(
+        ROOT / "configs" / "mclnet_scenes.py", options.cfg_options, work_dir=str(work_dir)
+    )
+    config.default_hooks.logger.interval = 250
+    config.custom_hooks.append(dict(type="ProgressBarHook"))
+
+    print("==> 1/3 the untrained network, for comparison", flush=True)
+    untrained = test(config, None, out_dir=str(work_dir / "untrained"))
+    print("==> 2/3 training (losses: " + ", ".join(sorted(_losses(config))) + ")", flush=True)
+    started = time.perf_counter()
+    runner = train(config)
+    seconds = time.perf_counter() - started
+    print("==> 3/3 testing on held-out scenes", flush=True)
+    metrics = test(
+        config,
+        latest_checkpoint(work_dir),
+        out_dir=str(work_dir),
+        title="MCL-Net on synthetic scenes",
+        scalars_file=scalars_file(work_dir),
+        facts={
+            "training steps": runner.max_iters,
+            "training time": f"{seconds:.0f} s",
+            "PSNR of the untrained network": f"{untrained['psnr']:.2f} dB",
+            "losses": ", ".join(sorted(_losses(config))),
+            "pretrained features": "none: VGG-19 terms are replaced by pixel terms in this demo",
+        },
+    )
+    metrics["psnr_untrained"] = untrained["psnr"]
+    metrics["train_seconds"] = seconds
+    write_json(work_dir / "metrics.json", metrics)
+    print(
+        f"\nOutput against truth       {metrics['psnr']:6.2f} dB"
+        f"\nExemplar copied as it is   {metrics['psnr_copy_exemplar']:6.2f} dB"
+        f"\nUntrained network          {metrics['psnr_untrained']:6.2f} dB"
+        f"\nLabels matched right       {100 * metrics['label_accuracy']:6.1f} %"
+        f"\n\nOpen {work_dir / 'report.html'} in a browser; numbers are in "
+        f"{work_dir / 'metrics.json'}, pictures in {work_dir / 'grids'}."
+    )
+
+
+def _losses(config) -> list[str]:
+    return [name for name, loss in config.model.losses.items() if loss and loss.get("weight", 1)]
+
+
+if __name__ == "__main__":
+    run_tool(main)

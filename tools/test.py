@@ -1,0 +1,36 @@
+"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT [options]."""
+
+import argparse
+import os
+import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, os.getcwd())
+
+from mcltoolkit.engine.config import load_config, options_of, parse
+from mcltoolkit.engine.launch import run_tool, scalars_file, test
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", help="checkpoint file that a training wrote")
+    parser.add_argument("--out", help="folder for metrics.json, grid.png and report.html")
+    parser.add_argument("--samples", type=int, default=8, help="samples shown in the report")
+
+
+def main() -> None:
+    """Parse the command line and test."""
+    options = parse(__doc__ or "", None, _options)
+    config = load_config(options.config, **options_of(options))
+    metrics = test(
+        config,
+        options.checkpoint,
+        out_dir=options.out,
+        samples=options.samples,
+        scalars_file=scalars_file(config.work_dir),
+    )
+    for name, value in sorted(metrics.items()):
+        print(f"{name:24s} {value:.4f}")
+
+
+if __name__ == "__main__":
+    run_tool(main)

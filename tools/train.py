@@ -1,0 +1,34 @@
+"""Train a model: python tools/train.py CONFIG [options]."""
+
+import argparse
+import os
+import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, os.getcwd())
+
+from mcltoolkit.engine.config import load_config, options_of, parse
+from mcltoolkit.engine.launch import run_tool, train
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--amp", action="store_true", help="mixed precision")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="CHECKPOINT",
+        help="go on from the newest checkpoint of the work directory, or from the given one",
+    )
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    options = parse(__doc__ or "", None, _options)
+    config = load_config(options.config, **options_of(options))
+    train(config, resume=options.resume, amp=options.amp)
+
+
+if __name__ == "__main__":
+    run_tool(main)
