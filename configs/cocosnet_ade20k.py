@@ -3,10 +3,13 @@ released."""
 
 _base_ = "mclnet_ade20k.py"
 
+encoder = dict(spade_norm="pono")
 model = dict(
+    condition_encoder=encoder,
+    image_encoder=encoder,
     self_correlation=None,
-    generator=dict(spade_norm="pono"),
-    losses=dict(mcl=None, cyc=None),
+    correspondence=dict(hidden=None),
+    losses=dict(mcl=None, cyc=None, pse=dict(released=True)),
 )
 optim_wrapper = dict(
     generator=dict(optimizer=dict(betas=(0.0, 0.9), eps=1e-3)),

@@ -1,4 +1,8 @@
-"""MCL-Net on ADE20K: 256 x 256, 200 epochs, batch 32 on 4 GPUs, SyncBN in the SPADE layers."""
+"""MCL-Net on ADE20K: 256 x 256, 200 epochs, batch 32 on 4 GPUs, SyncBN.
+
+The supplement's Fig. 1 puts positional norm into the generator, and its section 3 trains with
+synchronised BatchNorm: here that stands in the encoders' SPADE layers.
+"""
 
 _base_ = [
     "_base_/runtime.py",
@@ -7,10 +11,12 @@ _base_ = [
     "_base_/mclnet.py",
 ]
 
+encoder = dict(spade_norm="syncbn")
 model = dict(
     condition_channels=_base_.num_classes,
+    condition_encoder=encoder,
+    image_encoder=encoder,
     correspondence=dict(mask_mix=True, centre="channels"),
-    generator=dict(spade_norm="syncbn"),
     losses=dict(
         per=dict(layer="relu5_2", weight=0.01),
         pse=dict(weight=1.0),

@@ -7,14 +7,14 @@ _base_ = [
     "_base_/mclnet.py",
 ]
 
-encoder = dict(base_width=16, spade_hidden=32, spade_blocks=1)
+encoder = dict(base_width=16, spade_hidden=16, spade_blocks=1)
 model = dict(
     condition_channels=_base_.num_classes,
     condition_encoder=encoder,
     image_encoder=encoder,
     self_correlation=dict(pooled=8, hidden=64, out_channels=64),
-    correspondence=dict(mask_mix=True, embed=64, blocks=2),
-    generator=dict(base_width=16, ups=3, spade_hidden=32),
+    correspondence=dict(mask_mix=True, hidden=64, embed=32, blocks=2),
+    generator=dict(base_width=16, ups=3, spade_hidden=16),
     discriminator=dict(base_width=16, layers=3),
     vgg=None,
     losses=dict(
@@ -25,7 +25,9 @@ model = dict(
         adv=dict(weight=0.5),
         feature_matching=dict(weight=2.0),
         mask=dict(type="MaskLoss", weight=1.0, ignore_label=None),
-        mcl=dict(weight=0.1),
+        # at this size feature consistency draws both encoders to one constant vector
+        fcst=None,
+        mcl=dict(weight=1.0),
     ),
 )
 optim_wrapper = dict(

@@ -21,6 +21,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+import mmengine
 import pluggy
 
 from mcltoolkit import hookspecs
@@ -212,12 +213,13 @@ def _file_of(plugin: Any) -> str:
 
 
 def _file_in(error: BaseException) -> str:
-    """`file:line` of the deepest frame outside the toolkit, the import system and pluggy."""
-    own = (str(Path(__file__).parent), str(Path(pluggy.__file__).parent), "<")
+    """`file:line` of the deepest frame outside the toolkit, its hosts and the import system."""
+    hosts = (__file__, pluggy.__file__, mmengine.__file__)
+    inside = ("<", *(str(Path(file).parent) + os.sep for file in hosts))
     traceback, place = error.__traceback__, ""
     while traceback is not None:
         name = traceback.tb_frame.f_code.co_filename
-        if not name.startswith(own) and "importlib" not in name:
+        if not name.startswith(inside) and "importlib" not in name:
             place = f"{name}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return place

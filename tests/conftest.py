@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,31 @@ def root() -> Path:
 def tiny_config() -> Path:
     """The main job, small enough for a test."""
     return ROOT / "tests" / "configs" / "tiny_scenes.py"
+
+
+@pytest.fixture
+def tiny_gan(tiny_config):
+    """Builds the model of a config, the tiny scenes' by default, with dotted settings changed."""
+    from mcltoolkit.engine.config import load_config
+    from mcltoolkit.registry import MODELS
+
+    def build(options=None, file=tiny_config, **arguments):
+        return MODELS.build(load_config(file, options, **arguments).model)
+
+    return build
+
+
+@pytest.fixture
+def scenes():
+    """Makes a batch of synthetic scenes; further keywords replace fields of the batch."""
+    from mcltoolkit.data import SyntheticScenes
+    from mcltoolkit.structures import collate
+
+    def make(count=2, size=(32, 32), classes=6, **fields):
+        dataset = SyntheticScenes(split="train", length=count, num_classes=classes, size=size)
+        return replace(collate([dataset[i] for i in range(count)]), **fields)
+
+    return make
 
 
 @pytest.fixture(autouse=True)

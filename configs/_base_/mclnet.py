@@ -1,7 +1,7 @@
 """MCL-Net at the paper's size: widths of the supplement's figures, all losses of its Table 1.
 
-Terms that the sources leave open (self-correlation encoder, weight of the contrastive term) are
-this toolkit's choices.
+What the sources leave open (the self-correlation's encoder and its joining to the appearance
+features, weight and margin schedule of the contrastive term) is this toolkit's choice.
 """
 
 encoder = dict(type="DomainEncoder", base_width=64, spade_norm="pono")
@@ -10,7 +10,7 @@ model = dict(
     condition_encoder=encoder,
     image_encoder=encoder,
     self_correlation=dict(type="SelfCorrelationMap", pooled=16, hidden=256, out_channels=256),
-    correspondence=dict(type="CosineCorrespondence", neighbourhood=3, temperature=0.01),
+    correspondence=dict(type="CosineCorrespondence", hidden=256, neighbourhood=3, temperature=0.01),
     generator=dict(type="SPADEGenerator", base_width=64, spade_norm="pono", attention=True),
     discriminator=dict(type="MultiScaleDiscriminator", base_width=64, attention=True),
     vgg=dict(type="VGG19Features", weights=None),  # a path, 'torchvision', or 'random' for trials

@@ -1,7 +1,7 @@
 """Correspondence: which exemplar position each condition position takes its colour from."""
 
 from mcltoolkit.correspondence.cosine import CosineCorrespondence, coordinate_map
-from mcltoolkit.correspondence.match import CosineMatch, unit_length
+from mcltoolkit.correspondence.match import CosineMatch
 from mcltoolkit.correspondence.residual import SharedResidualBlock
 from mcltoolkit.correspondence.self_correlation import SelfCorrelationMap, self_correlation
 from mcltoolkit.correspondence.warp import (
@@ -23,6 +23,5 @@ __all__ = [
     "pool_factor",
     "self_correlation",
     "unfold_patches",
-    "unit_length",
     "upsample",
 ]

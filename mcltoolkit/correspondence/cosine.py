@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mcltoolkit.correspondence.match import CosineMatch, unit_length
+from mcltoolkit.correspondence.match import CosineMatch
 from mcltoolkit.correspondence.residual import SharedResidualBlock
 from mcltoolkit.correspondence.warp import (
     average_pool,
@@ -22,6 +22,7 @@ from mcltoolkit.correspondence.warp import (
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.layers.init import init_weights
 from mcltoolkit.layers.precision import at_least_float32
+from mcltoolkit.layers.unit import unit_length
 from mcltoolkit.registry import CORRESPONDENCES
 from mcltoolkit.structures import Alignment, Batch
 

@@ -6,21 +6,9 @@ CoCosNet (Zhang et al., CVPR 2020), section 3.1.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mcltoolkit.layers.precision import at_least_float32, without_autocast
-
-# A vector shorter than this has no direction that float32 could tell; it stays (nearly) zero.
-EPSILON = torch.finfo(torch.float32).eps
-
-
-def unit_length(values: Tensor) -> Tensor:
-    """Values (B, C, ...) scaled to unit length over C, in float32 at least.
-
-    A zero vector stays zero and gets a finite gradient.
-    """
-    return F.normalize(at_least_float32(values), dim=1, eps=EPSILON)
 
 
 class CosineMatch:

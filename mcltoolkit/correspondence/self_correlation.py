@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mcltoolkit.correspondence.match import unit_length
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers.init import init_weights
 from mcltoolkit.layers.precision import at_least_float32, without_autocast
+from mcltoolkit.layers.unit import unit_length
 from mcltoolkit.registry import CORRESPONDENCES
 
 

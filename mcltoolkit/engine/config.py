@@ -73,14 +73,19 @@ def load_config(
         raise ConfigError(
             f"config {path} cannot be read: {type(error).__name__}: {error}"
         ) from error
-    for key in options or {}:
+    options = options or {}
+    for key in options:
         first = key.split(".")[0]
         if first not in config:
             raise ConfigError(
                 f"--cfg-options {key}: {path} has no setting {first!r}"
                 f"{near_matches(first, list(config))}"
             )
-    config.merge_from_dict(options or {})
+        _open(config, key, options[key])
+    try:
+        config.merge_from_dict(options)
+    except (TypeError, KeyError, IndexError) as error:
+        raise ConfigError(f"--cfg-options do not fit {path}: {error}") from error
     if vgg_weights is not None:
         if not config.model.get("vgg"):
             raise ConfigError(
@@ -112,6 +117,19 @@ def check_writable(folder: str | Path) -> None:
             f"work directory {folder} cannot be written ({error.strerror}); "
             f"give another one with --work-dir"
         ) from error
+
+
+def _open(config: Config, key: str, value: Any) -> None:
+    """Turn None on the way to the dotted `key` into an empty dict, so that options may switch on
+    what the config has switched off."""
+    names = key.split(".")
+    node: Any = config
+    for name in names if isinstance(value, dict) else names[:-1]:
+        if not isinstance(node, (Config, dict)) or name not in node:
+            return
+        if node[name] is None:
+            node[name] = {}
+        node = node[name]
 
 
 def _set_data_root(config: Config, root: str, path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
@@ -95,7 +96,10 @@ def latest_checkpoint(work_dir: str | Path) -> str:
     Raises:
         ConfigError: there is none.
     """
-    found = sorted(Path(work_dir).glob("iter_*.pth"), key=lambda p: int(p.stem.split("_")[1]))
+    found = sorted(
+        (p for p in Path(work_dir).glob("iter_*.pth") if p.stem.removeprefix("iter_").isdecimal()),
+        key=lambda p: int(p.stem.removeprefix("iter_")),
+    )
     if not found:
         raise ConfigError(
             f"nothing to resume: {work_dir} holds no iter_N.pth; check --work-dir, or start "
@@ -122,6 +126,9 @@ def run_tool(main: Callable[[], Any]) -> None:
     except ToolkitError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def _prepare(config: Config) -> Config:

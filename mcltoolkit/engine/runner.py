@@ -50,8 +50,10 @@ class TranslationRunner(Runner):
                 f"checkpoint {filename} does not exist; give the path of an `iter_N.pth` file "
                 f"that a training wrote to its work directory"
             )
+        # With a key to revise, if only this idle one, mmengine takes plain dicts too.
+        revise = list(revise_keys) or [("^", "")]
         try:
-            return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
+            return super().load_checkpoint(filename, map_location, strict, revise)
         except WeightsError:
             raise
         except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:

@@ -10,6 +10,7 @@ from mcltoolkit.layers.sizes import check_divisible
 from mcltoolkit.layers.spade import SPADE, SPADEResBlock
 from mcltoolkit.layers.squeeze import SqueezeExcitation
 from mcltoolkit.layers.sync_bn import SyncBatchNorm
+from mcltoolkit.layers.unit import unit_length
 
 __all__ = [
     "NORM_KINDS",
@@ -27,5 +28,6 @@ __all__ = [
     "init_weights",
     "reflect_pad",
     "spectral",
+    "unit_length",
     "without_autocast",
 ]

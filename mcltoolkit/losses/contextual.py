@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
-from mcltoolkit.losses.numeric import full_precision
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import ImageFeatures, Translation
 
@@ -56,7 +56,7 @@ def contextual_loss(
             f"exemplars of the output's size"
         )
     with torch.autocast(source.device.type, enabled=False):
-        x, y = full_precision(source).flatten(2), full_precision(target).flatten(2)
+        x, y = at_least_float32(source).flatten(2), at_least_float32(target).flatten(2)
         mean = y.mean(dim=1 if centre == "channels" else 2, keepdim=True)
         x, y = F.normalize(x - mean, dim=1), F.normalize(y - mean, dim=1)
         distance = 1 - x.transpose(1, 2) @ y

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
-from mcltoolkit.losses.numeric import full_precision
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import Translation
 
@@ -97,7 +97,7 @@ def marginal_contrastive(
     if negatives == "batch":
         anchor, positive = (x.flatten(0, 1).unsqueeze(0) for x in (anchor, positive))
     with torch.autocast(anchor.device.type, enabled=False):
-        a, p = (F.normalize(full_precision(x), dim=2, eps=MIN_NORM) for x in (anchor, positive))
+        a, p = (F.normalize(at_least_float32(x), dim=2, eps=MIN_NORM) for x in (anchor, positive))
         logits = (a / temperature) @ p.transpose(1, 2)
         if margin != 0:
             own = angular_margin((a * p).sum(dim=2), margin) / temperature
@@ -257,7 +257,7 @@ class MarginalContrastiveLoss(Loss):
 
     def _sample(self, condition: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D, h, w) maps -> (B, P, D) features of the same positions, float32."""
-        x, y = (full_precision(m).flatten(2).transpose(1, 2) for m in (condition, image))
+        x, y = (at_least_float32(m).flatten(2).transpose(1, 2) for m in (condition, image))
         batch, total, channels = x.shape
         if self.positions is None or self.positions >= total:
             return x, y

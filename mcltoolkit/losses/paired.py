@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mcltoolkit.losses.numeric import full_precision
+from mcltoolkit.layers.precision import at_least_float32
 
 
 def paired_mean(values: Tensor, paired: Tensor) -> Tensor:
@@ -22,4 +22,4 @@ def paired_mean(values: Tensor, paired: Tensor) -> Tensor:
 def l1_per_sample(source: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference of each sample, (B, ...) -> (B,), in float32."""
     with torch.autocast(source.device.type, enabled=False):
-        return (full_precision(source) - full_precision(target)).abs().flatten(1).mean(dim=1)
+        return (at_least_float32(source) - at_least_float32(target)).abs().flatten(1).mean(dim=1)

@@ -143,6 +143,11 @@ class ExemplarGAN(BaseModel):
         generator: OptimWrapper = optim_wrapper["generator"]
         with generator.optim_context(self):
             translation, losses = self.generator_losses(batch)
+            if not losses:
+                raise ConfigError(
+                    "model.losses has no loss of non-zero weight: there is nothing to train; set "
+                    "at least one"
+                )
             total = torch.stack([term.float() for term in losses.values()]).sum()
         generator.update_params(total)
         log = {"loss": total.detach()}

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.layers import unit_length
 from mcltoolkit.registry import CORRESPONDENCES, ENCODERS, GENERATORS, build_component
 from mcltoolkit.structures import Batch, Translation
 
@@ -99,15 +99,15 @@ class Translator(nn.Module):
             ConfigError: a size that the networks cannot take.
         """
         assert batch.condition is not None, "call Batch.with_one_hot first"
-        condition_features = unit(self.condition_encoder(batch.condition))
-        exemplar_features = unit(self.image_encoder(batch.exemplar))
+        condition_features = unit_length(self.condition_encoder(batch.condition))
+        exemplar_features = unit_length(self.image_encoder(batch.exemplar))
         condition_descriptors = self._describe(condition_features)
         exemplar_descriptors = self._describe(exemplar_features)
         alignment = self.correspondence(condition_descriptors, exemplar_descriptors, batch, outputs)
         fake = self.generator(alignment.warped, batch.condition)
         truth_features = truth_descriptors = None
         if "truth_features" in outputs and batch.truth is not None:
-            truth_features = unit(self.image_encoder(batch.truth))
+            truth_features = unit_length(self.image_encoder(batch.truth))
             truth_descriptors = self._describe(truth_features)
         return Translation(
             batch=batch,
@@ -126,8 +126,3 @@ class Translator(nn.Module):
         if self.self_correlation is None:
             return features
         return torch.cat([features, self.self_correlation(features)], dim=1)
-
-
-def unit(features: Tensor) -> Tensor:
-    """Features (B, C, h, w) scaled to unit length over channels, in float32."""
-    return F.normalize(features.float(), dim=1, eps=1e-6)

@@ -22,6 +22,51 @@ def test_options_override_and_losses_can_be_dropped(tiny_config):
     assert config.work_dir == "elsewhere"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model.losses.per": {"type": "PerceptualLoss", "weight": 2}},
+        {"model.losses.per.type": "PerceptualLoss", "model.losses.per.weight": 2},
+    ],
+)
+def test_options_switch_on_what_the_config_switched_off(tiny_config, options):
+    assert load_config(tiny_config).model.losses.per is None
+    config = load_config(tiny_config, options)
+    assert config.model.losses.per == {"type": "PerceptualLoss", "weight": 2}
+
+
+def test_options_that_do_not_fit_are_an_error(tiny_config):
+    with pytest.raises(
+        ConfigError, match=r"--cfg-options do not fit .*tiny_scenes\.py: .*max_iters"
+    ):
+        load_config(tiny_config, {"train_cfg.max_iters.more": 1})
+
+
+def test_adam_gets_both_betas_as_floats(root):
+    for file in (root / "configs").glob("*.py"):
+        for side in load_config(file).optim_wrapper.values():
+            if isinstance(side, dict):
+                assert [type(beta) for beta in side.optimizer.betas] == [float, float]
+
+
+def test_no_setting_is_named_freeze(root):
+    """mmengine's Config has a method of that name."""
+
+    def keys(node):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                yield key
+                yield from keys(value)
+        elif isinstance(node, (list, tuple)):
+            for value in node:
+                yield from keys(value)
+
+    for file in (root / "configs").glob("*.py"):
+        found = set(keys(load_config(file)._cfg_dict.to_dict()))
+        assert "weight" in found
+        assert "freeze" not in found
+
+
 def test_missing_config_names_near_files(root):
     with pytest.raises(ConfigError, match="did you mean 'mclnet_scenes.py'"):
         load_config(root / "configs" / "mclnet_scene.py")

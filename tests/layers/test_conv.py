@@ -1,5 +1,6 @@
 import copy
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -41,13 +42,26 @@ def test_evaluation_leaves_the_singular_vectors_alone():
     assert all(torch.equal(value, before[name]) for name, value in conv.state_dict().items())
 
 
-def test_power_iteration_is_in_full_precision_under_autocast():
-    plain = spectral(Conv(16, 32, 3, padding=1))
+def test_power_iteration_runs_outside_autocast():
+    conv = spectral(Conv(4, 8, 3, padding=1))
+    seen = []
+    conv.parametrizations.weight[0].register_forward_pre_hook(
+        lambda *_: seen.append(torch.is_autocast_enabled("cpu"))
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        out = conv(torch.randn(1, 4, 5, 5))
+    assert seen == [False]
+    assert out.dtype is torch.bfloat16  # the convolution itself is inside
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_singular_vectors_are_the_same_with_and_without_autocast():
+    plain = spectral(Conv(16, 32, 3, padding=1)).cuda()
     mixed = copy.deepcopy(plain)
-    x = torch.randn(1, 16, 5, 5)
+    x = torch.randn(1, 16, 5, 5, device="cuda")
     for _ in range(3):
         plain(x)
-        with torch.autocast("cpu", torch.bfloat16):
-            assert mixed(x).dtype is torch.bfloat16
-    for name, value in plain.state_dict().items():
-        assert torch.equal(value, mixed.state_dict()[name]), name
+        with torch.autocast("cuda", torch.float16):
+            mixed(x)
+    torch.testing.assert_close(mixed.state_dict(), plain.state_dict())

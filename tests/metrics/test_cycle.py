@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from mcltoolkit.correspondence import CosineMatch, unit_length
+from mcltoolkit.correspondence import CosineMatch
+from mcltoolkit.layers import unit_length
 from mcltoolkit.metrics import CycleError, cycle_error
 from mcltoolkit.structures import Prediction
 

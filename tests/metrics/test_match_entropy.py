@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from mcltoolkit.correspondence import CosineMatch, unit_length
+from mcltoolkit.correspondence import CosineMatch
+from mcltoolkit.layers import unit_length
 from mcltoolkit.metrics import MatchEntropy, match_entropy
 from mcltoolkit.structures import Prediction
 

@@ -1,0 +1,20 @@
+"""Scaling vectors to unit length, so that their products are cosines."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mcltoolkit.layers.precision import at_least_float32
+
+# A vector shorter than this has no direction that float32 could tell; it stays (nearly) zero.
+EPSILON = torch.finfo(torch.float32).eps
+
+
+def unit_length(values: Tensor) -> Tensor:
+    """Values (B, C, ...) scaled to unit length over C, in float32 at least.
+
+    A zero vector stays zero and gets a finite gradient.
+    """
+    return F.normalize(at_least_float32(values), dim=1, eps=EPSILON)

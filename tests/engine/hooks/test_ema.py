@@ -1,0 +1,116 @@
+import io
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mcltoolkit.engine.hooks import EMAHook, PlainCheckpointHook
+from mcltoolkit.errors import ConfigError, WeightsError
+
+
+def runner_of(model, resume=False, train_loop="loop"):
+    return SimpleNamespace(model=model, _resume=resume, _train_loop=train_loop)
+
+
+def started(model, decay=0.75, **settings):
+    hook, runner = EMAHook(decay), runner_of(model, **settings)
+    hook.before_run(runner)
+    return hook, runner
+
+
+def train(model, steps, hook=None, runner=None):
+    """Stands for training: random steps of all parameters, and buffers that follow."""
+    for step in range(steps):
+        with torch.no_grad():
+            for value in (*model.translator.parameters(), *model.translator.buffers()):
+                value.add_(torch.randn_like(value) if value.is_floating_point() else 1)
+        if hook is not None:
+            hook.after_train_iter(runner, step)
+        yield {k: v.clone() for k, v in model.translator.state_dict().items()}
+
+
+def averaged(hook):
+    return {k: v.clone() for k, v in hook.average.module.state_dict().items()}
+
+
+def same(ours, theirs):
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_the_average_follows_the_formula(tiny_gan):
+    model = tiny_gan({"model.generator.spade_norm": "bn"})
+    hook, runner = started(model)
+    weights = {name for name, _ in model.translator.named_parameters()}
+    expected = None
+    for state in train(model, 5, hook, runner):
+        if expected is None:
+            expected = {name: state[name] for name in weights}
+        else:
+            expected = {n: 0.75 * expected[n] + 0.25 * state[n] for n in weights}
+        found = averaged(hook)
+        for name, value in found.items():
+            torch.testing.assert_close(value, expected[name] if name in weights else state[name])
+    assert set(found) > weights, "there are buffers, too"
+    assert not any(p.requires_grad for p in hook.average.parameters())
+
+
+@pytest.mark.parametrize("phase", ["val", "test"])
+def test_evaluation_sees_the_average_and_gives_the_trained_weights_back(tiny_gan, phase):
+    model = tiny_gan()
+    hook, runner = started(model)
+    (*_, trained) = train(model, 3, hook, runner)
+    average = averaged(hook)
+    assert not same(trained, average)
+    getattr(hook, f"before_{phase}_epoch")(runner)
+    assert same(model.translator.state_dict(), average)
+    getattr(hook, f"after_{phase}_epoch")(runner, {})
+    assert same(model.translator.state_dict(), trained)
+    assert same(averaged(hook), average)
+
+
+def test_resuming_goes_on_with_the_same_average(tiny_gan):
+    model = tiny_gan()
+    hook, runner = started(model)
+    list(train(model, 3, hook, runner))
+    checkpoint = {"state_dict": model.state_dict()}
+    hook.before_save_checkpoint(runner, checkpoint)
+    PlainCheckpointHook().before_save_checkpoint(runner, checkpoint)
+    assert same(
+        {k: v for k, v in checkpoint["state_dict"].items() if k.startswith("translator.")},
+        {f"translator.{k}": v for k, v in model.translator.state_dict().items()},
+    ), "the file's state_dict holds the trained weights"
+    file = io.BytesIO()
+    torch.save(checkpoint, file)
+    file.seek(0)
+
+    other = tiny_gan()
+    resumed, runner_2 = started(other, resume=True)
+    loaded = torch.load(file, weights_only=True)
+    resumed.after_load_checkpoint(runner_2, loaded)
+    other.load_state_dict(loaded["state_dict"])
+    assert same(averaged(resumed), averaged(hook))
+    for trained, running, twin in ((model, hook, runner), (other, resumed, runner_2)):
+        torch.manual_seed(3)
+        list(train(trained, 2, running, twin))
+    assert same(averaged(resumed), averaged(hook))
+
+
+@pytest.mark.parametrize("settings", [{"resume": True}, {"train_loop": None}])
+def test_a_checkpoint_without_average_cannot_be_resumed_or_tested(tiny_gan, settings):
+    hook, runner = started(tiny_gan(), **settings)
+    with pytest.raises(WeightsError, match="no 'ema_state_dict'.*remove EMAHook"):
+        hook.after_load_checkpoint(runner, {"state_dict": {}})
+
+
+def test_a_new_training_may_start_from_one(tiny_gan):
+    model = tiny_gan()
+    hook, runner = started(model)
+    hook.after_load_checkpoint(runner, {"state_dict": {}})
+    (state,) = train(model, 1, hook, runner)
+    assert same(averaged(hook), state), "nothing is left of the weights before loading"
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_decay_is_checked(decay):
+    with pytest.raises(ConfigError, match=rf"decay is {decay}; allowed is 0 <= decay < 1"):
+        EMAHook(decay)

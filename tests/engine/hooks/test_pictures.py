@@ -1,0 +1,107 @@
+import json
+import logging
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from mcltoolkit.data import SyntheticScenes
+from mcltoolkit.engine.hooks import GridHook, ReportHook
+from mcltoolkit.engine.hooks.pictures import write_json
+from mcltoolkit.visualization import prediction_grid
+
+
+@pytest.fixture
+def predictions(tiny_gan, scenes):
+    return tiny_gan().eval().test_step(scenes(4))
+
+
+@pytest.fixture
+def runner(tmp_path):
+    shown = []
+    data = SimpleNamespace(dataset=SyntheticScenes(num_classes=6, size=(32, 32), length=4))
+    return SimpleNamespace(
+        work_dir=str(tmp_path / "work"),
+        iter=12,
+        val_dataloader=data,
+        test_dataloader=data,
+        visualizer=SimpleNamespace(add_image=lambda name, image, step: shown.append((image, step))),
+        logger=logging.getLogger("pictures"),
+        shown=shown,
+        palette=data.dataset.metainfo["palette"],
+    )
+
+
+def read(path):
+    return cv2.imread(str(path))[:, :, ::-1]
+
+
+def test_the_grid_shows_the_first_samples_of_all_batches(runner, predictions, tmp_path):
+    hook = GridHook(samples=3)
+    for _ in range(2):  # the second validation starts afresh
+        hook.before_val_epoch(runner)
+        hook.after_val_iter(runner, 0, outputs=predictions[:2])
+        hook.after_val_iter(runner, 1, outputs=predictions[2:])
+        hook.after_val_epoch(runner, {})
+        expected = prediction_grid(predictions[:3], runner.palette)
+        assert np.array_equal(read(tmp_path / "work/grids/iter_000012.png"), expected)
+        image, step = runner.shown.pop()
+        assert np.array_equal(image, expected)
+        assert step == 12
+
+
+def test_predictions_of_an_aborted_validation_are_forgotten(runner, predictions):
+    hook = GridHook(samples=1)
+    hook.before_val_epoch(runner)
+    hook.after_val_iter(runner, 0, outputs=predictions[:1])
+    hook.before_val_epoch(runner)
+    hook.after_val_iter(runner, 0, outputs=predictions[1:])
+    hook.after_val_epoch(runner)
+    (image, _), expected = runner.shown[0], prediction_grid(predictions[1:2], runner.palette)
+    assert np.array_equal(image, expected)
+
+
+def test_other_ranks_write_nothing(runner, predictions, tmp_path, monkeypatch):
+    monkeypatch.setattr("mcltoolkit.engine.hooks.pictures.is_main_process", lambda: False)
+    grid, report = GridHook(), ReportHook(out_dir=str(tmp_path / "out"))
+    grid.after_val_iter(runner, 0, outputs=predictions)
+    grid.after_val_epoch(runner, {})
+    report.after_test_iter(runner, 0, outputs=predictions)
+    report.after_test_epoch(runner, {"psnr": 1.0})
+    assert list(tmp_path.iterdir()) == []
+    assert runner.shown == []
+
+
+def test_a_test_leaves_metrics_grid_and_report(runner, predictions, tmp_path):
+    out = tmp_path / "new" / "out"
+    hook = ReportHook(out_dir=str(out), samples=2, title="Tiny & small", facts={"steps": 77})
+    hook.before_test_epoch(runner)
+    hook.after_test_iter(runner, 0, outputs=predictions)
+    hook.after_test_epoch(runner, {"psnr": np.float32(12.5), "label_accuracy": 1})
+    assert {p.name for p in out.iterdir()} == {"metrics.json", "grid.png", "report.html"}
+    assert json.loads((out / "metrics.json").read_text()) == {"label_accuracy": 1.0, "psnr": 12.5}
+    expected = prediction_grid(predictions[:2], runner.palette)
+    assert np.array_equal(read(out / "grid.png"), expected)
+    report = (out / "report.html").read_text()
+    assert "Tiny &amp; small" in report
+    assert "12.5" in report
+    assert "77" in report
+    assert predictions[0].name in report
+    assert predictions[2].name not in report
+
+
+def test_the_work_directory_is_the_reports_default_place(runner, predictions, tmp_path):
+    hook = ReportHook()
+    hook.after_test_iter(runner, 0, outputs=predictions[:1])
+    hook.after_test_epoch(runner, None)
+    assert (tmp_path / "work" / "report.html").is_file()
+
+
+def test_values_that_json_cannot_hold_leave_the_old_file(tmp_path):
+    file = tmp_path / "metrics.json"
+    write_json(file, {"psnr": 1.0})
+    with pytest.raises(TypeError):
+        write_json(file, {"psnr": object()})
+    assert json.loads(file.read_text()) == {"psnr": 1.0}
+    assert list(tmp_path.iterdir()) == [file]

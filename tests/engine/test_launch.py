@@ -1,0 +1,157 @@
+import os
+
+import pytest
+
+from mcltoolkit.engine import launch
+from mcltoolkit.engine.config import load_config
+from mcltoolkit.engine.hooks.pictures import write_json
+from mcltoolkit.engine.launch import latest_checkpoint, read_metrics, run_tool, scalars_file
+from mcltoolkit.errors import ConfigError, DataError
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+
+
+def test_the_latest_checkpoint_has_the_largest_number(tmp_path):
+    touch(tmp_path, "iter_900.pth", "iter_1000.pth", "iter_20.pth")
+    touch(tmp_path, ".iter_2000.pth.partial", "best_psnr_iter_3000.pth", "iter_9000/x.pth")
+    assert latest_checkpoint(tmp_path) == str(tmp_path / "iter_1000.pth")
+
+
+def test_files_of_the_users_own_are_no_checkpoints(tmp_path):
+    touch(tmp_path, "iter_7.pth", "iter_final.pth", "iter_9_copy.pth")
+    assert latest_checkpoint(tmp_path) == str(tmp_path / "iter_7.pth")
+
+
+def test_nothing_to_resume(tmp_path):
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(ConfigError, match=rf"nothing to resume: {folder} holds no iter_N"):
+            latest_checkpoint(folder)
+
+
+def test_the_newest_log_is_found(tmp_path):
+    assert scalars_file(tmp_path) is None
+    logs = [f"2025010{day}_000000/vis_data/scalars.json" for day in (2, 3, 1)]
+    touch(tmp_path, *logs)
+    assert scalars_file(tmp_path) == str(tmp_path / logs[1])
+
+
+def test_metrics_are_read_as_written(tmp_path):
+    write_json(tmp_path / "metrics.json", {"psnr": 12.25, "ssim": 0.5})
+    assert read_metrics(tmp_path / "metrics.json") == {"psnr": 12.25, "ssim": 0.5}
+
+
+def test_a_users_mistake_ends_a_tool_with_status_2_and_its_message(capsys):
+    def main():
+        raise DataError("a.png is truncated")
+
+    with pytest.raises(SystemExit) as ended:
+        run_tool(main)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "DataError: a.png is truncated\n"
+
+
+def test_a_mistake_of_ours_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_tool(lambda: 1 / 0)
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """The configs that runners would be built from."""
+    configs = []
+
+    class Runner:
+        @staticmethod
+        def from_cfg(config):
+            configs.append(config)
+            return Runner()
+
+        def train(self):
+            pass
+
+        def test(self):
+            return {"psnr": 1.0}
+
+    monkeypatch.setattr(launch, "TranslationRunner", Runner)
+    return configs
+
+
+@pytest.fixture
+def config(tiny_config, tmp_path):
+    return load_config(tiny_config, work_dir=str(tmp_path / "work"))
+
+
+def kinds(config):
+    return [hook["type"] for hook in config.custom_hooks]
+
+
+def test_training_leaves_the_callers_config_alone(built, config):
+    before = config.pretty_text
+    launch.train(config, amp=True)
+    launch.test(config, None)
+    assert config.pretty_text == before
+    sides = built[0].optim_wrapper
+    assert sides.generator.type == sides.discriminator.type == "AutocastOptimWrapper"
+    assert "type" not in config.optim_wrapper.generator
+    assert os.environ["OMP_WAIT_POLICY"]
+
+
+@pytest.mark.parametrize("given", [True, "other/iter_3.pth"])
+def test_resuming_takes_the_newest_or_the_given_checkpoint(built, config, tmp_path, given):
+    touch(tmp_path, "work/iter_2.pth", "work/iter_10.pth")
+    launch.train(config, resume=given)
+    assert built[0].resume is True
+    newest = str(tmp_path / "work" / "iter_10.pth")
+    assert built[0].load_from == (newest if given is True else given)
+
+
+def test_a_test_has_the_report_and_no_training(built, config, tmp_path):
+    config.custom_hooks.append({"type": "EMAHook"})
+    metrics = launch.test(config, "some.pth", title="T", facts={"a": 1}, samples=3)
+    (used,) = built
+    assert metrics == {"psnr": 1.0}
+    assert used.load_from == "some.pth"
+    assert used.resume is False
+    for name in ("train_cfg", "train_dataloader", "optim_wrapper", "val_cfg", "val_dataloader"):
+        assert used[name] is None
+    report = used.custom_hooks[-1]
+    assert report.type == "ReportHook"
+    assert report.out_dir == str(tmp_path / "work" / "test")
+    assert (report.title, report.samples) == ("T", 3)
+    assert report.facts == {"checkpoint": "some.pth", "a": 1}
+    assert "EMAHook" in kinds(used)
+
+
+def test_an_untrained_network_has_no_average(built, config, tmp_path):
+    config.custom_hooks.append({"type": "EMAHook"})
+    launch.test(config, None, out_dir=str(tmp_path / "out"))
+    assert "EMAHook" not in kinds(built[0])
+    assert built[0].load_from is None
+    assert built[0].custom_hooks[-1].facts == {"checkpoint": "none (untrained)"}
+
+
+def test_several_ranks_get_a_wrapper_for_each_child(built, config, monkeypatch):
+    joined = []
+    monkeypatch.setattr(launch, "init_process_group", joined.append)
+    monkeypatch.setattr(launch.torch.cuda, "is_available", lambda: False)
+    config.launcher = "pytorch"
+    launch.train(config)
+    assert joined == ["pytorch"]
+    assert built[0].model_wrapper_cfg == {"type": "SeparateDDP", "device_ids": None}
+
+
+def test_more_ranks_than_gpus_is_an_error(built, config, monkeypatch):
+    monkeypatch.setattr(launch, "init_process_group", lambda launcher: None)
+    monkeypatch.setattr(launch.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(launch.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    config.launcher = "pytorch"
+    with pytest.raises(ConfigError, match="rank 2 of this node finds only 2 GPUs"):
+        launch.train(config)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    launch.train(config)
+    assert len(built) == 1

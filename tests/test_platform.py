@@ -1,0 +1,42 @@
+"""Ways of the installed packages that must not be taken."""
+
+import re
+
+import pytest
+
+AVOIDED = {
+    "mmcv.ops": "the wheel of mmcv-lite has none, the full mmcv does not build",
+    "is_installed": "mmengine's needs pkg_resources, which current setuptools lacks",
+    "get_installed_path": "as is_installed",
+    "pkg_resources": "current setuptools lacks it",
+    "torch.distributed.launch": "deprecated; torch.distributed.run",
+    "torch.distributed.nn": "its all_reduce is deprecated",
+    "weights_only=False": "runs code from the file",
+    "add_safe_globals": "what mmengine's files need on it is unsafe",
+    "sync_bn": "mmengine's setting converts every batch norm; name 'syncbn' where it is meant",
+}
+
+
+@pytest.mark.parametrize("word", AVOIDED)
+def test_code_stays_clear_of(root, word):
+    files = [
+        file
+        for folder, kind in (("mcltoolkit", "*.py"), ("tools", "*"), ("configs", "*.py"))
+        for file in (root / folder).rglob(kind)
+        if file.is_file() and file.suffix in (".py", ".sh") and file.name != "sync_bn.py"
+    ]
+    assert len(files) > 60
+    pattern = re.compile(rf"(?<![\w.]){re.escape(word)}(?!\w)")
+    if word == "sync_bn":
+        pattern = re.compile(r"^sync_bn\s*=", re.MULTILINE)
+    found = [str(f.relative_to(root)) for f in files if pattern.search(f.read_text())]
+    assert found == [], AVOIDED[word]
+
+
+@pytest.mark.parametrize("tool", ["train.py", "test.py", "demo.py"])
+def test_tools_wait_quietly(root, tool):
+    """Set before torch is imported, or spinning threads cost a factor of 5 to 8."""
+    text = (root / "tools" / tool).read_text()
+    assert (
+        0 < text.index('setdefault("OMP_WAIT_POLICY", "PASSIVE")') < text.index("from mcltoolkit")
+    )
