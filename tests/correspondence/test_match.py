@@ -2,7 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mcltoolkit.correspondence import CosineMatch, unit_length
+from mcltoolkit.correspondence import CosineMatch
+from mcltoolkit.layers import unit_length
 
 
 def make(temperature=0.5, grid=(3, 2), exemplar_grid=(2, 5), seed=0):

@@ -15,9 +15,9 @@ from mcltoolkit.data import (
     Picture,
     Record,
     SeededSampler,
-    collate,
 )
 from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.structures import collate
 
 CROP = [dict(type="RandomCrop", height=24, width=24), dict(type="HorizontalFlip", p=0.5)]
 LIST = "a.png,b.png,c.png\nb.png,c.png\nc.png,a.png\nd.png,a.png\ne.png,f.png\nf.png,a.png,b.png"

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from mcltoolkit.data import Draw, SeededSampler, SyntheticScenes, collate, scene_grid
+from mcltoolkit.data import Draw, SeededSampler, SyntheticScenes, scene_grid
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.registry import DATASETS
+from mcltoolkit.structures import collate
 
 
 def class_colours(image: torch.Tensor, labels: torch.Tensor, num_classes: int) -> np.ndarray:
