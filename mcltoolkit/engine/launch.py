@@ -139,7 +139,8 @@ def _prepare(config: Config) -> Config:
     init_process_group(config.launcher)
     if config.launcher != "none":
         wrapper = ConfigDict(config.get("model_wrapper_cfg") or {})
-        wrapper.setdefault("type", "SeparateDDP")
+        # with its scope: the Runner looks wrappers up in mmengine's root registry
+        wrapper.setdefault("type", "mcltoolkit.SeparateDDP")
         if not torch.cuda.is_available():
             wrapper.device_ids = None
         config.model_wrapper_cfg = wrapper

@@ -141,7 +141,7 @@ def test_several_ranks_get_a_wrapper_for_each_child(built, config, monkeypatch):
     config.launcher = "pytorch"
     launch.train(config)
     assert joined == ["pytorch"]
-    assert built[0].model_wrapper_cfg == {"type": "SeparateDDP", "device_ids": None}
+    assert built[0].model_wrapper_cfg == {"type": "mcltoolkit.SeparateDDP", "device_ids": None}
 
 
 def test_more_ranks_than_gpus_is_an_error(built, config, monkeypatch):

@@ -59,7 +59,8 @@ class LossAuditHook(Hook):
                 f"would be logged and never learned from. Look for a detached input, a margin or "
                 f"mask that hides everything, or frozen parameters; or set model.losses.NAME=None"
             )
-        runner.logger.info(f"loss-wiring audit: {sorted(model.losses.terms)} all reach the network")
+        audited = sorted(unwrap(model.losses).terms)
+        runner.logger.info(f"loss-wiring audit: {audited} all reach the network")
 
 
 def dead_generator_losses(model: ExemplarGAN, batch: Any) -> list[str]:
