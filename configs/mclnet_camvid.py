@@ -1,4 +1,4 @@
-"""MCL-Net on a plain folder of street scenes, 96 x 128, small enough for a CPU.
+"""MCL-Net on a plain folder of street scenes, 64 x 96, small enough for a CPU.
 
 Needs no pretrained features: the pixel pseudo-pair takes the place of the VGG-19 terms. Test with
 `test_dataloader.dataset.exemplar_choice.mode=self` for PSNR and SSIM on self-exemplar pairs.
@@ -11,15 +11,15 @@ _base_ = [
     "_base_/mclnet.py",
 ]
 
-encoder = dict(base_width=16, spade_hidden=32, spade_blocks=1)
+encoder = dict(base_width=16, spade_hidden=16, spade_blocks=1)
 model = dict(
     condition_channels=_base_.num_classes,
     condition_encoder=encoder,
     image_encoder=encoder,
     self_correlation=dict(pooled=8, hidden=64, out_channels=64),
-    correspondence=dict(mask_mix=True, embed=64, blocks=2, upsample="bilinear"),
-    generator=dict(base_width=16, ups=3, spade_hidden=32),
-    discriminator=dict(base_width=24, layers=4),
+    correspondence=dict(mask_mix=True, hidden=64, embed=32, blocks=2, upsample="bilinear"),
+    generator=dict(base_width=16, ups=3, spade_hidden=16),
+    discriminator=dict(base_width=16, layers=3),
     vgg=None,
     losses=dict(
         per=None,
@@ -28,12 +28,13 @@ model = dict(
         adv=dict(weight=1.0),
         feature_matching=dict(weight=5.0),
         mask=dict(type="MaskLoss", weight=1.0, ignore_label=_base_.ignore_label),
-        mcl=dict(weight=0.1),
+        fcst=None,  # see mclnet_scenes.py
+        mcl=dict(weight=1.0),
     ),
 )
 optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=5e-4, betas=(0.5, 0.999))),
     discriminator=dict(optimizer=dict(lr=5e-4, betas=(0.5, 0.999))),
 )
-train_cfg = dict(type="TranslationTrainLoop", max_iters=4000, val_interval=500)
+train_cfg = dict(type="TranslationTrainLoop", max_iters=2000, val_interval=500)
 default_hooks = dict(checkpoint=dict(interval=500))

@@ -9,4 +9,5 @@ ruff format --check .
 echo "==> mypy"
 mypy
 echo "==> pytest"
-exec python -m pytest "$@"
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+exec python -m pytest --numprocesses 2 "$@"

@@ -1,4 +1,4 @@
-"""A plain folder of street scenes (CamVid, 12 classes, the last one void), 96 x 128.
+"""A plain folder of street scenes (CamVid, 12 classes, the last one void), 64 x 96.
 
 data_root/images/{split}/NAME.jpg, annotations/{split}/NAME.png, classes.txt,
 exemplars_{split}.txt
@@ -29,8 +29,8 @@ train_dataloader = dict(
         split="training",
         exemplar_choice=dict(mode="recipe", retrieved=0.5, hard=0.2),
         geometry=[
-            dict(type="PILResize", height=108, width=144),
-            dict(type="RandomCrop", height=96, width=128),
+            dict(type="PILResize", height=72, width=108),
+            dict(type="RandomCrop", height=64, width=96),
             dict(type="HorizontalFlip", p=0.5),
         ],
         **folder,
@@ -43,7 +43,7 @@ val_dataloader = dict(
     dataset=dict(
         split="validation",
         exemplar_choice=dict(mode="first"),
-        geometry=[dict(type="PILResize", height=96, width=128)],
+        geometry=[dict(type="PILResize", height=64, width=96)],
         max_samples=24,
         **folder,
     ),
@@ -55,7 +55,7 @@ test_dataloader = dict(
     dataset=dict(
         split="test",
         exemplar_choice=dict(mode="first"),
-        geometry=[dict(type="PILResize", height=96, width=128)],
+        geometry=[dict(type="PILResize", height=64, width=96)],
         **folder,
     ),
 )
