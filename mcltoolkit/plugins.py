@@ -132,11 +132,7 @@ class _Plugins:
             report.file = report.file or _file_in(error)
             self._finish(report, strict, error)
         else:
-            report.components = {
-                kind: sorted(set(r.module_dict) - set(before[kind]))
-                for kind, r in REGISTRIES.items()
-                if set(r.module_dict) - set(before[kind])
-            }
+            report.components = _components_of(plugin, name, before)
             self._finish(report, strict)
         finally:
             self.loading = None
@@ -231,6 +227,22 @@ def _check_contract(plugin: Any) -> None:
         raise PluginError(
             f"it was made for contract version {version!r}, this toolkit has {CONTRACT_VERSION}"
         )
+
+
+def _components_of(
+    plugin: Any, name: str, before: dict[str, dict[str, Any]]
+) -> dict[str, list[str]]:
+    """Names by kind that a plugin registered, now or when its modules were imported earlier."""
+    owners = {name, getattr(plugin, "__name__", name).split(".")[0]}
+    found = {
+        kind: sorted(
+            component
+            for component in registry.module_dict
+            if component not in before[kind] or registry.origins.get(component) in owners
+        )
+        for kind, registry in REGISTRIES.items()
+    }
+    return {kind: names for kind, names in found.items() if names}
 
 
 def _restore(before: dict[str, dict[str, Any]]) -> None:

@@ -203,6 +203,8 @@ def test_the_command_lists_plugins_and_fails_when_one_is_broken(site):
     done = site.run(code)
     assert done.returncode == 0, done.stderr
     assert "GoodLoss" in done.stdout
+    for builtin in ("MarginalContrastiveLoss", "SyntheticScenes", "ExemplarGAN", "LossAuditHook"):
+        assert builtin in done.stdout, "also where its module was imported before"
     site.install("half", "raise ValueError('no luck')\n")
     done = site.run(code)
     assert done.returncode == 1
