@@ -34,5 +34,5 @@ optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=1e-3, betas=(0.5, 0.999))),
     discriminator=dict(optimizer=dict(lr=1e-3, betas=(0.5, 0.999))),
 )
-train_cfg = dict(type="TranslationTrainLoop", max_iters=700, val_interval=175)
-default_hooks = dict(checkpoint=dict(interval=350))
+train_cfg = dict(type="TranslationTrainLoop", max_iters=400, val_interval=100)
+default_hooks = dict(checkpoint=dict(interval=200))

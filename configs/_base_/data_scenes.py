@@ -3,7 +3,7 @@
 num_classes = 6
 scenes = dict(type="SyntheticScenes", num_classes=num_classes, size=(64, 64))
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=8,
     num_workers=1,
     persistent_workers=True,
     drop_last=True,
