@@ -40,7 +40,7 @@ class EMAHook(Hook):
         self.average: AveragedModel | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Start from the initial weights."""
+        """Make room for the average; the first update copies the weights."""
         self.average = AveragedModel(
             _translator(runner), multi_avg_fn=get_ema_multi_avg_fn(self.decay)
         )
