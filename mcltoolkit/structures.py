@@ -33,6 +33,9 @@ class Sample:
         exemplar_name: where the exemplar came from.
         paired: the truth is the right answer for this exemplar, because the exemplar is the truth
             itself (cropped and flipped anew), another view of it, or made in its style.
+        exemplar_positions: (2, H, W) float32, where the match is known: (x, y) in the exemplar of
+            each condition pixel's centre, -1 and 1 being the exemplar's outer edges (the convention
+            of `grid_sample(align_corners=False)`); NaN for a pixel that has no match there.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Sample:
     exemplar_condition: Tensor | None = None
     exemplar_name: str = ""
     paired: bool = False
+    exemplar_positions: Tensor | None = None
 
 
 @dataclass
@@ -62,6 +66,7 @@ class Batch:
     exemplar_labels: Tensor | None = None
     exemplar_condition: Tensor | None = None
     exemplar_names: list[str] = field(default_factory=list)
+    exemplar_positions: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -123,6 +128,7 @@ class Batch:
             exemplar_labels=self.labels,
             exemplar_condition=self.condition,
             exemplar_names=list(self.names),
+            exemplar_positions=None,  # those of the exemplars that were
             paired=torch.ones_like(self.paired),
         )
 
@@ -168,6 +174,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         exemplar_labels=stack("exemplar_labels"),
         exemplar_condition=stack("exemplar_condition"),
         exemplar_names=[s.exemplar_name for s in samples],
+        exemplar_positions=stack("exemplar_positions"),
     )
 
 
@@ -323,6 +330,7 @@ class Prediction:
         labels, exemplar_labels: (H, W), for label conditions.
         warped_labels: (K, h, w), the exemplar's labels seen from the condition, as weights.
         match, index: the batch's match and this sample's place in it.
+        exemplar_positions: (2, H, W), the true match where known; see `Sample`.
     """
 
     name: str
@@ -338,6 +346,7 @@ class Prediction:
     warped_labels: Tensor | None = None
     exemplar_name: str = ""
     paired: bool = False
+    exemplar_positions: Tensor | None = None
 
 
 def _dense(

@@ -68,6 +68,14 @@ def test_as_paired_makes_each_truth_its_own_exemplar():
     assert batch.paired.all()
 
 
+def test_positions_travel_in_the_batch_and_end_with_their_exemplar():
+    positions = torch.rand(2, 4, 6)
+    batch = collate([sample(truth=torch.rand(3, 4, 6), exemplar_positions=positions)])
+    assert torch.equal(batch.exemplar_positions[0], positions)
+    assert torch.equal(batch.to("cpu").exemplar_positions[0], positions)
+    assert batch.as_paired().exemplar_positions is None
+
+
 def test_image_features_are_computed_once_and_only_the_fake_carries_gradient():
     calls = []
 

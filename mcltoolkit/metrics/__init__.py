@@ -9,6 +9,7 @@ from mcltoolkit.metrics.label_transfer import (
     transfer_counts,
 )
 from mcltoolkit.metrics.match_entropy import MatchEntropy, match_entropy
+from mcltoolkit.metrics.pck import PCK, matched_positions, pck_counts, true_positions
 from mcltoolkit.metrics.sample_metric import SampleMetric
 
 __all__ = [
@@ -16,13 +17,17 @@ __all__ = [
     "ImageQuality",
     "LabelTransfer",
     "MatchEntropy",
+    "PCK",
     "SampleMetric",
     "cycle_error",
     "l1",
     "label_accuracy",
     "label_miou",
     "match_entropy",
+    "matched_positions",
+    "pck_counts",
     "psnr",
     "ssim",
     "transfer_counts",
+    "true_positions",
 ]

@@ -196,6 +196,7 @@ class ExemplarGAN(BaseModel):
                 warped_labels=pick(alignment.warped_labels, i),
                 exemplar_name=batch.exemplar_names[i] if batch.exemplar_names else "",
                 paired=bool(batch.paired[i]),
+                exemplar_positions=pick(batch.exemplar_positions, i),
             )
             for i, name in enumerate(batch.names)
         ]

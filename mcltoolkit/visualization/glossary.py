@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -46,6 +46,12 @@ METRICS = {
         "Follow the match to the exemplar and back: how far from the start it ends, in cells of "
         "the match's grid. 0 is perfect.",
     ),
+    "pck": Meaning(
+        "Share of right matches",
+        "",
+        "Where the true match is known (warped scenes): share of places whose match lies near it, "
+        "within the part of the grid's longer side that the name says. 1 is perfect.",
+    ),
     "match_entropy": Meaning(
         "Spread of the match",
         "",
@@ -85,7 +91,7 @@ def meaning(name: str) -> Meaning:
     """What is known about a metric; of an unknown one, its name in plain writing.
 
     A prefix up to the last `/` is left out; `NAME_copy_exemplar`, `NAME_untrained` and
-    `NAME_warped` are explained as baselines of `NAME`.
+    `NAME_warped` are explained as baselines of `NAME`, and `NAME@VALUE` as `NAME` at a value.
     """
     short = name.rsplit("/", 1)[-1]
     if short in METRICS:
@@ -96,6 +102,9 @@ def meaning(name: str) -> Meaning:
             known = meaning(base)
             subject = known.title.removesuffix(" of the output")
             return Meaning(f"{subject} {title}", known.unit, words)
+    base, _, value = short.partition("@")
+    if value and base in METRICS:
+        return replace(METRICS[base], title=f"{METRICS[base].title} (within {value})")
     return Meaning(short.replace("_", " "))
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
 from mcltoolkit.data import Draw, SeededSampler, SyntheticScenes, scene_grid
@@ -58,6 +59,48 @@ def test_self_exemplar_is_the_truth():
     assert torch.equal(sample.labels, sample.exemplar_labels)
 
 
+def test_a_warped_exemplar_is_the_truth_seen_at_its_known_positions():
+    for index in range(4):
+        sample = SyntheticScenes(exemplar="warped", size=(96, 64))[index]
+        positions = sample.exemplar_positions
+        assert positions.shape == (2, 96, 64)
+        assert positions.dtype == torch.float32
+        known = ~positions.isnan().any(0)
+        assert 0.5 < known.float().mean() < 1
+        places = positions.nan_to_num().permute(1, 2, 0)[None]
+        options = {"padding_mode": "border", "align_corners": False}
+        seen = F.grid_sample(sample.exemplar[None], places, **options)[0]
+        unmoved = (sample.exemplar - sample.truth).abs()[:, known].mean()
+        assert (seen - sample.truth).abs()[:, known].mean() < 0.3 * unmoved
+        labels = sample.exemplar_labels[None, None].float()
+        moved = F.grid_sample(labels, places, mode="nearest", **options)[0, 0].long()
+        # rounded twice to whole pixels, so only borders of classes may differ
+        assert (moved == sample.labels)[known].float().mean() > 0.95
+
+
+def test_warped_scenes_have_the_truth_of_self_scenes_and_bend_anew_each_time():
+    warped, own = (SyntheticScenes(exemplar=kind, size=(32, 32)) for kind in ("warped", "self"))
+    assert torch.equal(warped[2].truth, own[2].truth)
+    assert torch.equal(warped[2].labels, own[2].labels)
+    assert own[2].exemplar_positions is None
+    assert torch.equal(warped[2].exemplar, warped[2].exemplar)
+    fields = {warped[i].exemplar_positions.numpy().tobytes() for i in range(5)}
+    fields |= {warped[Draw(2, n)].exemplar_positions.numpy().tobytes() for n in range(5)}
+    assert len(fields) == 10
+
+
+def test_without_strength_the_warped_exemplar_is_the_truth():
+    sample = SyntheticScenes(exemplar="warped", warp=0, size=(16, 24))[0]
+    torch.testing.assert_close(sample.exemplar, sample.truth, atol=1e-5, rtol=0)
+    assert torch.equal(sample.exemplar_labels, sample.labels)
+    assert sample.exemplar_positions[0, 0].tolist() == pytest.approx(
+        [(2 * j + 1) / 24 - 1 for j in range(24)], abs=1e-6
+    )
+    assert sample.exemplar_positions[1, :, 0].tolist() == pytest.approx(
+        [(2 * i + 1) / 16 - 1 for i in range(16)], abs=1e-6
+    )
+
+
 def test_endless_by_draws_and_fixed_by_index():
     scenes = SyntheticScenes(length=3)
     assert torch.equal(scenes[1].truth, scenes[1].truth)
@@ -110,7 +153,8 @@ def test_metainfo_names_the_patterns():
     ("settings", "message"),
     [
         (dict(split="training"), r"split is 'training'; did you mean 'train'\?; allowed are train"),
-        (dict(exemplar="same"), "exemplar is 'same'.*allowed are other, self"),
+        (dict(exemplar="same"), "exemplar is 'same'.*allowed are other, self, warped"),
+        (dict(warp=0.5), r"warp is 0\.5; allowed are 0\.\.0\.3"),
         (dict(num_classes=13), r"num_classes is 13; allowed are 2\.\.12"),
         (dict(num_classes=1), r"num_classes is 1; allowed are 2\.\.12"),
         (dict(size=(8, 64)), r"size is \(8, 64\); allowed are .* at least 16"),

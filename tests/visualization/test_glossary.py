@@ -35,6 +35,9 @@ def test_meaning_of_known_baseline_and_unknown_names() -> None:
     assert meaning("val/psnr") == meaning("psnr")
     assert meaning("psnr_copy_exemplar").title == "PSNR if the exemplar is copied"
     assert meaning("psnr_copy_exemplar").unit == "dB"
+    assert meaning("val/pck@0.05").title == "Share of right matches (within 0.05)"
+    assert meaning("pck@0.1_untrained").title.startswith("Share of right matches (within 0.1) of")
+    assert meaning("score@7").words == ""
     assert meaning("my_own_score").title == "my own score"
     assert meaning("my_own_score").words == ""
 
