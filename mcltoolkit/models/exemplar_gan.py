@@ -53,8 +53,8 @@ class ExemplarGAN(BaseModel):
 
     Args:
         condition_channels: C, channels of the condition (number of classes for label maps).
-        condition_encoder, image_encoder, self_correlation, correspondence, generator: see
-            `Translator`.
+        condition_encoder, image_encoder, self_correlation, correspondence, generator, shift_truth:
+            see `Translator`.
         discriminator: config, or None; built only if a loss needs it.
         losses: {name: loss config}; None or weight 0 leaves a term out.
         vgg: config of the fixed feature network, for the losses that read `image_features`.
@@ -71,6 +71,7 @@ class ExemplarGAN(BaseModel):
         discriminator: Settings | None = None,
         self_correlation: Settings | None = None,
         vgg: Settings | None = None,
+        shift_truth: bool = False,
     ) -> None:
         super().__init__(data_preprocessor=BatchPreprocessor(condition_channels))
         self.translator = Translator(
@@ -80,6 +81,7 @@ class ExemplarGAN(BaseModel):
             correspondence,
             generator,
             self_correlation,
+            shift_truth,
         )
         self.losses = GeneratorObjective(
             losses,

@@ -33,6 +33,11 @@ class Translator(nn.Module):
         correspondence: correspondence config.
         generator: generator config.
         self_correlation: config of the self-correlation descriptor, or None.
+        shift_truth: in training, encode the truth moved around by a random number of grid cells
+            (circularly; drawn for each batch) and move its features back. A small image's padding
+            tells every position where it is, and contrast between the condition and the truth at
+            the same position is then answered by the position alone, which no other exemplar
+            shares; the shift takes this answer away. This toolkit's own; off as published.
 
     Raises:
         ConfigError: the two encoders do not fit each other.
@@ -46,8 +51,10 @@ class Translator(nn.Module):
         correspondence: Settings,
         generator: Settings,
         self_correlation: Settings | None = None,
+        shift_truth: bool = False,
     ) -> None:
         super().__init__()
+        self.shift_truth = shift_truth
         self.condition_channels = condition_channels
         self.condition_encoder = build_component(
             ENCODERS, condition_encoder, "model.condition_encoder", in_channels=condition_channels
@@ -107,7 +114,7 @@ class Translator(nn.Module):
         fake = self.generator(alignment.warped, batch.condition)
         truth_features = truth_descriptors = None
         if "truth_features" in outputs and batch.truth is not None:
-            truth_features = unit_length(self.image_encoder(batch.truth))
+            truth_features = unit_length(self._encode_truth(batch.truth))
             truth_descriptors = self._describe(truth_features)
         return Translation(
             batch=batch,
@@ -121,6 +128,16 @@ class Translator(nn.Module):
             truth_descriptors=truth_descriptors,
             progress=progress,
         )
+
+    def _encode_truth(self, truth: Tensor) -> Tensor:
+        if not (self.shift_truth and self.training):
+            features: Tensor = self.image_encoder(truth)
+            return features
+        stride = self.image_encoder.stride
+        # drawn on the CPU: a shift is needed as a number, and must not stall an accelerator
+        cells = [int(torch.randint(side // stride, ())) for side in truth.shape[-2:]]
+        moved = truth.roll([stride * n for n in cells], dims=(-2, -1))
+        return self.image_encoder(moved).roll([-n for n in cells], dims=(-2, -1))
 
     def _describe(self, features: Tensor) -> Tensor:
         if self.self_correlation is None:

@@ -111,3 +111,41 @@ def test_sizes_that_the_networks_cannot_take(build, scenes):
 def test_mask_mix_needs_the_exemplars_condition(build, scenes):
     with pytest.raises(DataError, match="mask_mix"):
         build()(scenes(exemplar_labels=None).with_one_hot(6))
+
+
+class Positions(torch.nn.Module):
+    """An encoder that tells each grid cell its content and its place, as padding does."""
+
+    out_channels, stride = 3, 4
+
+    def forward(self, x):
+        content = torch.nn.functional.avg_pool2d(x[:, :1], 4)
+        rows, columns = torch.meshgrid(*map(torch.arange, content.shape[-2:]), indexing="ij")
+        place = torch.stack([rows, columns]).to(content).expand(len(x), -1, -1, -1)
+        return torch.cat([100 * content, place + 1], dim=1)
+
+
+def test_a_shifted_truth_keeps_its_content_in_place_but_not_its_position(build, scenes):
+    """Features of the shifted truth, moved back: content as without the shift, place by modular
+    arithmetic."""
+    translator = build({"model.self_correlation": None})
+    translator.image_encoder, translator.shift_truth = Positions(), True
+    truth = scenes(2, (32, 48)).truth
+    plain = translator._encode_truth(truth)
+    assert torch.equal(plain, Positions()(truth)), "evaluation does not shift"
+    translator.train()
+    shifts = set()
+    for _ in range(20):
+        features = translator._encode_truth(truth)
+        torch.testing.assert_close(features[:, 0], plain[:, 0])
+        down, right = (int(v) for v in features[0, 1:, 0, 0] - 1)
+        rows, columns = torch.meshgrid(torch.arange(8), torch.arange(12), indexing="ij")
+        assert torch.equal(features[0, 1], ((rows + down) % 8 + 1.0))
+        assert torch.equal(features[0, 2], ((columns + right) % 12 + 1.0))
+        shifts.add((down, right))
+    assert len(shifts) > 10
+
+
+def test_the_shift_is_off_by_default_and_set_by_the_models_config(tiny_gan):
+    assert not tiny_gan().translator.shift_truth
+    assert tiny_gan({"model.shift_truth": True}).translator.shift_truth
