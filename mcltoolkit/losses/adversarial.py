@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import AdversarialTerm, Loss
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import DiscriminatorPass, Translation
@@ -29,12 +30,15 @@ class _ScoreLoss(AdversarialTerm):
     def forward(self, translation: Translation) -> Tensor:
         """Scalar: how far the discriminator is from taking the fake image for real."""
         scores = translation.need("fake_pass").scores
-        return _mean([self.generator_cost(score.float()) for score in scores])
+        return _mean([self.generator_cost(at_least_float32(score)) for score in scores])
 
     def discriminator_loss(self, fake: DiscriminatorPass, real: DiscriminatorPass) -> Tensor:
         """Scalar: cost of the fake scores plus cost of the real scores."""
         pairs = zip(fake.scores, real.scores, strict=True)
-        return _mean([self.discriminator_cost(f.float(), r.float()) for f, r in pairs])
+        costs = [
+            self.discriminator_cost(at_least_float32(f), at_least_float32(r)) for f, r in pairs
+        ]
+        return _mean(costs)
 
     def generator_cost(self, fake: Tensor) -> Tensor:
         """Scalar cost of one scale's score map (B, 1, h, w)."""
@@ -106,7 +110,9 @@ class FeatureMatchingLoss(Loss):
         costs = []
         for fake_layers, real_layers in zip(fake.scales, real.scales, strict=True):
             pairs = zip(fake_layers[:-1], real_layers[:-1], strict=True)
-            layers = [F.l1_loss(f.float(), r.detach().float()) for f, r in pairs]
+            layers = [
+                F.l1_loss(at_least_float32(f), at_least_float32(r.detach())) for f, r in pairs
+            ]
             costs.append(torch.stack(layers).sum())
         return _mean(costs)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import Translation
@@ -29,4 +30,4 @@ class FeatureConsistencyLoss(Loss):
     def forward(self, translation: Translation) -> Tensor:
         """Scalar: mean over batch, channels and positions."""
         truth: Tensor = translation.need("truth_features")
-        return F.l1_loss(translation.condition_features.float(), truth.float())
+        return F.l1_loss(at_least_float32(translation.condition_features), at_least_float32(truth))

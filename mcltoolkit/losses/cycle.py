@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import Translation
@@ -39,4 +40,5 @@ class CycleLoss(Loss):
                 "the alignment has no 'cycle' or 'cycle_target'; the correspondence must make "
                 "both when 'cycle' is among the outputs asked for"
             )
-        return F.l1_loss(alignment.cycle.float(), alignment.cycle_target.detach().float())
+        target = at_least_float32(alignment.cycle_target.detach())
+        return F.l1_loss(at_least_float32(alignment.cycle), target)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import Translation
@@ -33,7 +34,7 @@ def mask_nll(
         labels: (B, H, W) int64, of the condition.
         exemplar_labels: (B, H', W') int64.
         ignore_label: the unknown class, or None.
-        eps: probabilities below it are taken as it; they send no gradient.
+        eps: added to the probabilities, which bounds cost and gradient where they vanish.
     """
     size, classes = warped.shape[-2:], warped.shape[1]
     target = _resize(labels, size)
@@ -44,9 +45,9 @@ def mask_nll(
     if ignore_label is not None:
         counts = counts & (target != ignore_label)
     with torch.autocast(warped.device.type, enabled=False):
-        right = warped.float().gather(1, target.unsqueeze(1)).squeeze(1)
+        right = at_least_float32(warped).gather(1, target.unsqueeze(1)).squeeze(1)
         weights = counts.to(right.dtype)
-        cost = -right.clamp_min(eps).log()
+        cost = -(right + eps).log()
         return (cost * weights).sum() / weights.sum().clamp_min(1)
 
 
@@ -58,7 +59,7 @@ class MaskLoss(Loss):
         weight: released value 100, where labels exist.
         ignore_label: label of unknown pixels, which count nothing (released: 0); None for data
             where every label is a class.
-        eps: floor of the probabilities.
+        eps: added to the probabilities (released: 1e-10).
     """
 
     requires = frozenset({"warped_labels", "labels", "exemplar_labels"})

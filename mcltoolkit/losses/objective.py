@@ -92,10 +92,11 @@ class GeneratorObjective(nn.Module):
     ) -> dict[str, Tensor]:
         """Scalars that the discriminator minimises, by name of the adversarial loss.
 
-        Unweighted, as released: a loss's weight balances the generator's objective alone.
+        Weighted as the generator's side of the same loss is, as released. Adam all but undoes a
+        constant factor.
         """
         return {
-            name: term.discriminator_loss(fake, real)
+            name: term.weight * term.discriminator_loss(fake, real)
             for name, term in self._items()
             if isinstance(term, AdversarialTerm)
         }

@@ -8,15 +8,20 @@ from torch import Tensor
 from mcltoolkit.layers.precision import at_least_float32
 
 
-def paired_mean(values: Tensor, paired: Tensor) -> Tensor:
+def paired_mean(values: Tensor, paired: Tensor, released: bool = False) -> Tensor:
     """Mean of `values` over the paired samples; zero, with its graph, when there is none.
 
     Args:
         values: (B,), one value a sample.
         paired: (B,) bool.
+        released: the form of the released CoCosNet code, which divides by B once more, B being
+            the batch of one device, and adds 1e-5 to the number of paired samples.
     """
     weights = paired.to(values.dtype)
-    return (values * weights).sum() / weights.sum().clamp_min(1)
+    total = (values * weights).sum()
+    if released:
+        return total / (weights.sum() + 1e-5) / len(values)
+    return total / weights.sum().clamp_min(1)
 
 
 def l1_per_sample(source: Tensor, target: Tensor) -> Tensor:

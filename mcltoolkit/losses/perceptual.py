@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import ImageFeatures, Translation
@@ -37,4 +38,4 @@ class PerceptualLoss(Loss):
         """Scalar: mean over batch, channels and positions."""
         features: ImageFeatures = translation.need("image_features")
         fake, truth = features.of("fake")[self.layer], features.of("truth")[self.layer]
-        return F.mse_loss(fake.float(), truth.detach().float())
+        return F.mse_loss(at_least_float32(fake), at_least_float32(truth.detach()))

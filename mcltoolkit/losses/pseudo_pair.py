@@ -33,7 +33,7 @@ class PseudoPairLoss(Loss):
     Args:
         weight: released value 1 (ADE20K) or 10 (other data sets).
         layers: weight of each layer; released 1/32, 1/16, 1/8, 1/4, 1 for relu1_2 ... relu5_2.
-        released: divide by the batch size once more, as the released code does.
+        released: divide by the batch size once more, see `paired_mean`.
     """
 
     requires = frozenset({"image_features", "truth"})
@@ -64,9 +64,8 @@ class PseudoPairLoss(Loss):
             weight * l1_per_sample(fake[layer], truth[layer].detach())
             for layer, weight in self.layers.items()
         ]
-        paired = translation.batch.paired
-        loss = paired_mean(torch.stack(terms).sum(dim=0), paired)
-        return loss / len(paired) if self.released else loss
+        values = torch.stack(terms).sum(dim=0)
+        return paired_mean(values, translation.batch.paired, self.released)
 
 
 @LOSSES.register_module()
@@ -77,22 +76,24 @@ class PixelPseudoPairLoss(Loss):
         weight: factor in the objective; ours, there is no released value.
         image: `fake` (the output) or `warped` (the warped exemplar, which trains the
             correspondence directly).
+        released: divide by the batch size once more, see `paired_mean`.
     """
 
     requires = frozenset({"truth"})
     paired_only = True
 
-    def __init__(self, weight: float = 1.0, image: str = "fake") -> None:
+    def __init__(self, weight: float = 1.0, image: str = "fake", released: bool = False) -> None:
         super().__init__(weight)
         if image not in ("fake", "warped"):
             raise ConfigError(
                 f"PixelPseudoPairLoss.image is {image!r}; allowed are 'fake' and 'warped'"
             )
         self.image = image
+        self.released = released
 
     def forward(self, translation: Translation) -> Tensor:
         """Scalar: zero in a batch without a paired sample."""
         image = translation.fake if self.image == "fake" else translation.alignment.warped
         batch = translation.batch
         assert batch.truth is not None, "listed in `requires`"
-        return paired_mean(l1_per_sample(image, batch.truth), batch.paired)
+        return paired_mean(l1_per_sample(image, batch.truth), batch.paired, self.released)

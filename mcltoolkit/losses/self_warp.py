@@ -15,7 +15,8 @@ class SelfWarpLoss(PixelPseudoPairLoss):
 
     Args:
         weight: released value 100 (DeepFashion).
+        released: divide by the batch size once more, see `paired_mean`.
     """
 
-    def __init__(self, weight: float = 100.0) -> None:
-        super().__init__(weight, image="warped")
+    def __init__(self, weight: float = 100.0, released: bool = False) -> None:
+        super().__init__(weight, image="warped", released=released)

@@ -26,7 +26,14 @@ WIDTHS = (64, 128, 256, 512, 512)
 DEPTHS = (2, 2, 4, 4, 4)
 CONVOLUTIONS = [f"{b}_{i}" for b, n in enumerate(DEPTHS, 1) for i in range(1, n + 1)]
 LAYERS = tuple(f"relu{name}" for name in CONVOLUTIONS)
-PREPROCESSING = ("torchvision", "caffe")
+# Mean and factor of each channel. A rounding error more than the released code's would switch other
+# ReLUs on and off, and change the gradient of single pixels by per cents: so its eight digits and
+# its order of operations.
+NORMALISATIONS = {
+    "torchvision": ([0.485, 0.456, 0.406], [1 / 0.229, 1 / 0.224, 1 / 0.225]),
+    "caffe": ([0.40760392, 0.45795686, 0.48501961], [255.0] * 3),
+}
+PREPROCESSING = tuple(NORMALISATIONS)
 CHOICE = (
     "set model.vgg.weights, or pass --vgg-weights PATH|torchvision|random (PATH: a file with "
     "torchvision's or the released CoCosNet's VGG-19; torchvision: downloaded by torchvision; "
@@ -58,7 +65,7 @@ class VGG19Features(nn.Module):
     """
 
     mean: Tensor
-    std: Tensor
+    scale: Tensor
 
     def __init__(
         self,
@@ -94,12 +101,9 @@ class VGG19Features(nn.Module):
             channels = width
         convention = self._load(str(weights), width_divisor, seed)
         self.preprocess = preprocess or convention
-        if self.preprocess == "torchvision":
-            mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-        else:
-            mean, std = [103.939 / 255, 116.779 / 255, 123.68 / 255], [1 / 255] * 3
+        mean, scale = NORMALISATIONS[self.preprocess]
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -119,7 +123,7 @@ class VGG19Features(nn.Module):
             x = (image.to(self.mean.dtype) + 1) / 2
             if self.preprocess == "caffe":
                 x = x.flip(1)
-            x = (x - self.mean) / self.std
+            x = (x - self.mean) * self.scale
             found: dict[str, Tensor] = {}
             for name, convolution in self.convolutions.items():
                 if name.endswith("_1") and name != "conv1_1":

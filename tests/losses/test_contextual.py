@@ -49,11 +49,12 @@ def test_equals_the_plain_formula(centre, bandwidth):
     assert got.tolist() == pytest.approx(expected, rel=1e-9)
 
 
-def test_gradient_is_that_of_finite_differences():
+@pytest.mark.parametrize("centre", ["channels", "positions"])
+def test_gradient_is_that_of_finite_differences(centre):
     torch.manual_seed(1)
     source = torch.randn(2, 4, 2, 2, dtype=torch.float64, requires_grad=True)
     target = torch.randn(2, 4, 2, 2, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda s: contextual_loss(s, target), source)
+    assert torch.autograd.gradcheck(lambda s: contextual_loss(s, target, centre), source)
 
 
 def test_near_zero_for_a_copy_and_blind_to_order_only_with_centre_positions():

@@ -283,6 +283,36 @@ def test_released_form():
     assert MarginalContrastiveLoss.released(weight=1.0).weight == 1
 
 
+def test_value_and_gradient_of_the_released_form(make_translation):
+    """Rows of [positive with margin, negatives of the image] / 0.05, the first one being right."""
+    t = make_translation(2)
+    condition = torch.randn(2, 6, 10, 10, dtype=torch.float64, requires_grad=True)
+    image = (condition.detach() + torch.randn_like(condition)).requires_grad_()
+    t = replace(t, condition_features=condition, truth_features=image)
+    got = MarginalContrastiveLoss.released()(t)
+    (ours,) = torch.autograd.grad(got, condition, retain_graph=True)
+    reached = ours.flatten(2).abs().sum(dim=1) > 0
+    assert torch.equal(reached[0], reached[1])  # one draw for the whole batch
+    drawn = reached[0].nonzero().flatten()
+    assert len(drawn) == 64
+    costs = []
+    for b in range(2):
+        x, y = (m[b].flatten(1).T[drawn] for m in (condition, image.detach()))
+        x, y = x / x.norm(dim=1, keepdim=True), y / y.norm(dim=1, keepdim=True)
+        for i in range(64):
+            cosine = x[i] @ y[i]
+            own = cosine * math.cos(0.25) - (1 - cosine**2).sqrt() * math.sin(0.25)
+            others = [x[i] @ y[j] for j in range(64) if j != i]
+            row = torch.stack([own, *others]) / 0.05
+            costs.append(row.logsumexp(0) - row[0])
+    expected = torch.stack(costs).mean()
+    torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-12)
+    (theirs,) = torch.autograd.grad(expected, condition)
+    torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10)
+    (none,) = torch.autograd.grad(got, image, allow_unused=True)
+    assert none is None
+
+
 def test_default_is_the_supplements_form():
     loss = MarginalContrastiveLoss(in_channels=8)
     assert loss.temperature == 0.07

@@ -29,6 +29,26 @@ def test_equals_a_loop_over_positions_that_count():
     assert mask_nll(warped, labels, exemplar).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_value_and_gradient_where_probabilities_vanish():
+    """The released form, log(p + 1e-10), on labels warped by a sharp softmax."""
+    logits = (torch.randn(2, 4, 3, 3, dtype=torch.float64) * 15).requires_grad_()
+    labels, exemplar = torch.randint(0, 4, (2, 2, 3, 3))
+    costs = []
+    for b in range(2):
+        for i in range(3):
+            for j in range(3):
+                label = labels[b, i, j]
+                if label != 0 and (exemplar[b] == label).any():
+                    weights = torch.exp(logits[b, :, i, j])
+                    costs.append(-torch.log(weights[label] / weights.sum() + 1e-10))
+    assert max(cost.item() for cost in costs) > 20  # some right label has less than 1e-9
+    expected = torch.stack(costs).mean()
+    got = mask_nll(logits.softmax(1), labels, exemplar)
+    assert got.item() == pytest.approx(expected.item(), rel=1e-12)
+    ours, theirs = (torch.autograd.grad(loss, logits)[0] for loss in (got, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
 def test_ignore_label_none_counts_class_zero():
     warped = torch.tensor([[0.25], [0.75]]).view(1, 2, 1, 1)
     zero = torch.zeros(1, 1, 1, dtype=torch.long)

@@ -36,6 +36,45 @@ def test_weighted_scalars_by_name(make_translation):
     torch.testing.assert_close(losses["pixel"], PixelPseudoPairLoss()(translation))
 
 
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("adv", lambda t: t.fake_pass.scales[0][-1]),
+        ("fm", lambda t: t.fake_pass.scales[1][0]),
+        ("fcst", lambda t: t.truth_features),
+        ("cycle", lambda t: t.alignment.cycle),
+        ("mask", lambda t: t.alignment.warped_labels),
+        ("self_warp", lambda t: t.alignment.warped),
+        ("mcl", lambda t: t.condition_descriptors),
+    ],
+)
+def test_gradients_are_those_of_finite_differences(make_translation, name, read):
+    """In double precision, which every loss keeps."""
+    t = make_translation(2)
+    places = (t, t.alignment, t.batch)
+    for place in places:
+        for field, value in vars(place).items():
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                setattr(place, field, value.detach().double().requires_grad_())
+    for judged in (t.fake_pass, t.real_pass):
+        judged.scales = [[layer.double().requires_grad_() for layer in s] for s in judged.scales]
+    objective = GeneratorObjective({name: ALL[name]}, None, 6, 8).double()
+    source = read(t)
+    loss = objective(t)[name]
+    assert loss.dtype == torch.float64
+    (gradient,) = torch.autograd.grad(loss, source)
+    direction = torch.randn_like(source)
+    step = 1e-7
+    with torch.no_grad():
+        source += step * direction
+        after = objective(t)[name]
+        source -= 2 * step * direction
+        before = objective(t)[name]
+    slope = (after - before) / (2 * step)
+    assert slope.item() == pytest.approx((gradient * direction).sum().item(), rel=1e-5, abs=1e-6)
+    assert gradient.abs().sum() > 0
+
+
 class NoWaiting(TorchDispatchMode):
     """Refuses what makes the host wait for an accelerator."""
 
@@ -78,14 +117,15 @@ def test_what_the_losses_need_together():
     assert objective.users_of("discriminator") == ["adv", "fm"]
 
 
-def test_discriminator_losses_are_unweighted(make_translation):
+def test_discriminator_losses_have_the_weight_of_the_generators_side(make_translation):
     objective = GeneratorObjective({"adv": ALL["adv"], "cycle": ALL["cycle"]})
     translation = make_translation(1)
     fake, real = translation.fake_pass, translation.real_pass
     losses = objective.discriminator_losses(fake, real)
     expected = objective.terms["adv"].discriminator_loss(fake, real)
     assert list(losses) == ["adv"]
-    torch.testing.assert_close(losses["adv"], expected)
+    assert expected > 0.1
+    torch.testing.assert_close(losses["adv"], 2 * expected)
 
 
 def test_feature_network_is_shared_and_outside_the_module_tree(make_translation):

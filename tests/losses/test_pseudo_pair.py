@@ -47,6 +47,8 @@ def test_pixels_of_output_or_warped_exemplar(make_translation):
         loss = PixelPseudoPairLoss(image=image)
         assert "image_features" not in loss.requires
         gap = gaps(translation, tensor)
+        released = PixelPseudoPairLoss(image=image, released=True)(translation)
+        assert released.item() == pytest.approx((gap[0] + gap[2]) / 2 / 3, rel=2e-5)
         assert loss(translation).item() == pytest.approx((gap[0] + gap[2]) / 2, rel=1e-5)
         loss(translation).backward()
         assert tensor.grad[1].abs().sum() == 0

@@ -13,5 +13,6 @@ def test_l1_of_the_warped_exemplar_for_paired_samples(make_translation):
     expected = (translation.alignment.warped[0] - translation.batch.truth[0]).abs().mean().item()
     value = loss(translation)
     assert value.item() == pytest.approx(expected, rel=1e-5)
+    assert SelfWarpLoss(released=True)(translation).item() == pytest.approx(expected / 2, rel=2e-5)
     value.backward()
     assert translation.fake.grad is None

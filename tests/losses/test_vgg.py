@@ -75,6 +75,11 @@ def test_released_file_brings_its_own_preprocessing(reference, files):
     blue, green, red = pixels[:, 2] - 103.939, pixels[:, 1] - 116.779, pixels[:, 0] - 123.68
     expected = relus(reference, torch.stack([blue, green, red], 1))
     torch.testing.assert_close(network(image)["relu3_2"], expected[5], rtol=1e-4, atol=1e-4)
+    # To the last bit: the released eight digits, and its order of operations.
+    mean = torch.tensor([0.40760392, 0.45795686, 0.48501961]).view(1, 3, 1, 1)
+    x = (((image + 1) / 2)[:, [2, 1, 0]] - mean) * 255
+    first = VGG19Features(["relu1_1"], files / "released.pth", width_divisor=DIVISOR)
+    assert torch.equal(first(image)["relu1_1"], relus(reference[:2], x)[0])
     explicit = VGG19Features(
         ["relu3_2"], files / "released.pth", preprocess="torchvision", width_divisor=DIVISOR
     )
