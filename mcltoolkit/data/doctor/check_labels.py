@@ -28,10 +28,11 @@ def mapped(facts: LabelFacts, survey: Survey) -> tuple[np.ndarray, np.ndarray]:
 
 
 def infer_num_classes(survey: Survey) -> int | None:
-    """The largest value + 1, marks for "unknown" left out; None without one-channel labels."""
+    """The largest value + 1, marks for "unknown" and lossy files left out; None without labels."""
     largest = [
         int(v)
         for _, facts in survey.all_labels()
+        if not facts.lossy
         for v in (facts.values if facts.values is not None else ())
         if int(v) not in FREE_VALUES
     ]
@@ -136,7 +137,7 @@ def check_lossy(survey: Survey) -> Iterator[Finding]:
 
 
 def check_values(survey: Survey) -> Iterator[Finding]:
-    """Values outside 0..K-1, label maps of a single value."""
+    """Values outside 0..K-1, label maps of a single value; lossy files have a finding already."""
     plan = survey.plan
     count = plan.num_classes
     if count is None:
@@ -144,6 +145,8 @@ def check_values(survey: Survey) -> Iterator[Finding]:
     outside, blank = [], []
     wrong: Counter[int] = Counter()
     for path, facts in survey.all_labels():
+        if facts.lossy:
+            continue
         values, counts = mapped(facts, survey)
         bad = (values < 0) | (values >= count)
         if bad.any():
