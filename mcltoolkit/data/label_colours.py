@@ -108,7 +108,9 @@ def read_label_colours(path: str | Path) -> LabelColours:
             f"each once; missing: {missing}"
         )
     if len(ignored) > 1:
-        raise ConfigError(f"palette file {path}: classes {ignored} have 'ignore'; allowed is one")
+        raise ConfigError(
+            f"palette file {path}: classes {sorted(ignored)} have 'ignore'; allowed is one"
+        )
     packed = np.array(sorted(owner), dtype=np.int64)
     return LabelColours(
         names=tuple(names[k] for k in range(len(names))),
