@@ -11,7 +11,7 @@ does not name is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,27 +120,32 @@ def read_label_colours(path: str | Path) -> LabelColours:
     )
 
 
-def starting_palette(found: Iterable[tuple[int, float, int]], left_out: int = 0) -> str:
+def starting_palette(found: Sequence[tuple[int, float, int]], most: int = 200) -> str:
     """A palette file to be completed.
 
     Args:
-        found: packed colours with their share of pixels (0..1) and the number of files.
-        left_out: how many colours more there are.
+        found: packed colours with their share of pixels (0..1) and the number of files, in order.
+        most: colours listed; more are no palette, but the work of a lossy format.
+
+    Raises:
+        ConfigError: there are no colours.
     """
+    if not found:
+        raise ConfigError("no label map is in colours: there is no palette to write")
     lines = [
         "# Colours found in the label maps, most frequent first. Set each id (0..K-1) and name;",
         "# put several colours of one class on one line: colour: [[R, G, B], [R, G, B]]; add",
         "# 'ignore: true' to the class that means unknown, if there is one.",
         "classes:",
     ]
-    for value, share, files in found:
+    for value, share, files in found[:most]:
         colour = list(unpack_colour(value))
         lines.append(
             f"  - {{id: FILL_IN, name: FILL_IN, colour: {colour}}}"
             f"  # {share:.3%} of pixels, {files} file{'s' if files != 1 else ''}"
         )
-    if left_out:
-        lines.append(f"  # ... and {left_out} colours more, too many for a palette")
+    if len(found) > most:
+        lines.append(f"  # ... and {len(found) - most} colours more, too many for a palette")
     return "\n".join(lines) + "\n"
 
 

@@ -56,8 +56,11 @@ def test_a_starting_palette_must_be_completed_and_then_works(read):
     for number in (0, 1):
         text = text.replace("FILL_IN", str(number), 1).replace("FILL_IN", f"thing {number}", 1)
     assert read(text).display() == [(1, 2, 3), (255, 0, 0)]
-    assert "and 12 colours more" in starting_palette([(0, 1.0, 1)], left_out=12)
-    assert len(yaml.safe_load(starting_palette([(5, 0.5, 1)] * 3, left_out=2))["classes"]) == 3
+    many = starting_palette([(5, 0.1, 1)] * 10, most=3)
+    assert "and 7 colours more" in many
+    assert len(yaml.safe_load(many)["classes"]) == 3
+    with pytest.raises(ConfigError, match="no palette to write"):
+        starting_palette([])
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,9 @@ def test_statuses_and_files(tool, noisy_set, tmp_path):
         ((noisy_set, "--convert-labels", tmp_path), "needs --palette"),
         ((noisy_set, "--palette", tmp_path / "no.yaml"), "does not exist"),
         ((noisy_set, "--accept", "leek"), "did you mean 'leak'"),
+        ((noisy_set, "--palette-out", tmp_path / "p.yaml"), "no palette to write"),
+        (("--config", config, "--config-out", config), "give ROOT instead"),
+        (("--config", config, "--ignore-label", "3"), "told by --palette or --config already"),
     ):
         done = check(*wrong)
         assert done.returncode == 2, done.stderr

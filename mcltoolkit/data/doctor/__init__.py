@@ -4,6 +4,7 @@ from mcltoolkit.data.doctor.check_labels import common_colours
 from mcltoolkit.data.doctor.examine import examine
 from mcltoolkit.data.doctor.files import whole_file
 from mcltoolkit.data.doctor.findings import ClassShare, Diagnosis, Finding
+from mcltoolkit.data.doctor.options import add_options, check_options
 from mcltoolkit.data.doctor.plan import Plan, SplitPlan, plan_of_folder
 from mcltoolkit.data.doctor.plan_config import plan_of_config
 from mcltoolkit.data.doctor.ready_config import PRESETS, Preset, ready_config
@@ -20,6 +21,8 @@ __all__ = [
     "Preset",
     "SplitPlan",
     "Survey",
+    "add_options",
+    "check_options",
     "common_colours",
     "examine",
     "parse_size",

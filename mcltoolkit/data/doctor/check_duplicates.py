@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+import numpy as np
+
 from mcltoolkit.data.doctor.findings import Finding
 from mcltoolkit.data.doctor.survey import SplitSurvey, Survey
 from mcltoolkit.data.near_duplicates import near_duplicate_blocks
@@ -70,15 +72,18 @@ def _nearest(
     twins, others = (names, None) if source is None else source.vectors
     if not len(vectors) or (others is not None and not len(others)):
         return {}
-    best: dict[int, tuple[int, float]] = {}
+    score = np.zeros(len(names))
+    nearest = np.zeros(len(names), dtype=np.int64)
     for block in near_duplicate_blocks(vectors, others, threshold):
-        rows, columns = block.first.tolist(), block.second.tolist()
+        rows, columns = block.first, block.second
         if source is None:
             rows, columns = columns, rows
-        for row, column, score in zip(rows, columns, block.score.tolist(), strict=True):
-            if score > best.get(row, (0, 0.0))[1]:
-                best[row] = (column, score)
-    return {names[row]: (twins[best[row][0]], best[row][1]) for row in sorted(best)}
+        order = np.lexsort((columns, -block.score, rows))
+        found, place = np.unique(rows[order], return_index=True)
+        better = block.score[order][place] > score[found]
+        found, chosen = found[better], order[place[better]]
+        score[found], nearest[found] = block.score[chosen], columns[chosen]
+    return {names[i]: (twins[nearest[i]], float(score[i])) for i in np.flatnonzero(score)}
 
 
 def _shown(survey: Survey, split: SplitSurvey, name: str) -> str:

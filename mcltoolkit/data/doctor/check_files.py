@@ -44,6 +44,16 @@ def check_layout(survey: Survey) -> Iterator[Finding]:
             "splits training and test (or validation), without common scenes",
             "move a tenth of the images and label maps to images/test and annotations/test",
         )
+    left_out = _left_out(survey)
+    if left_out:
+        yield Finding(
+            "folder-left-out",
+            "note",
+            "folders beside the splits that are not examined",
+            tuple(left_out),
+            f"the splits {', '.join(split.name for split in plan.splits)}",
+            "rename a folder to training, validation or test if it is meant to be one",
+        )
     empty = [s.plan.name for s in survey.splits.values() if not s.image_paths]
     if empty:
         yield Finding(
@@ -54,6 +64,16 @@ def check_layout(survey: Survey) -> Iterator[Finding]:
             f"files {', '.join(plan.image_suffixes)} in {plan.images}",
             "add images, or remove the empty folders",
         )
+
+
+def _left_out(survey: Survey) -> list[str]:
+    """Folders of images where the splits are, that are none."""
+    plan = survey.plan
+    if not plan.images.endswith("/{split}"):
+        return []
+    base = plan.root / plan.images.removesuffix("/{split}")
+    names = {split.name for split in plan.splits}
+    return sorted(plan.shown(p) for p in base.iterdir() if p.is_dir() and p.name not in names)
 
 
 def check_pairing(survey: Survey) -> Iterator[Finding]:

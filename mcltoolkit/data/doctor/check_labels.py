@@ -157,7 +157,7 @@ def check_values(survey: Survey) -> Iterator[Finding]:
         elif len(values) == 1:
             blank.append(f"{plan.shown(path)} ({values[0]})")
     if outside:
-        total = sum(sum(f.counts) for _, f in survey.all_labels() if f.counts is not None)
+        total = sum(int(f.counts.sum()) for _, f in survey.all_labels() if f.counts is not None)
         shares = ", ".join(f"{v} ({n / total:.2%} of pixels)" for v, n in wrong.most_common(5))
         mark = next((v for v in wrong if v in FREE_VALUES), None)
         alone = mark is not None and len(wrong) == 1

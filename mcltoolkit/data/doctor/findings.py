@@ -14,6 +14,7 @@ CODES = (
     "no-training-split",
     "no-held-out-split",
     "empty-split",
+    "folder-left-out",
     "image-without-label",
     "label-without-image",
     "same-name",

@@ -213,6 +213,10 @@ def nothing_to_train_on(root):
     shutil.rmtree(root / "images" / "training")
 
 
+def folder_of_no_split(root):
+    (root / "images" / "night").mkdir()
+
+
 def no_class_names(root):
     (root / "classes.txt").unlink()
 
@@ -272,6 +276,7 @@ FAULTS = [
     (no_labels, "no-labels", "error", "street"),
     (no_held_out, "no-held-out-split", "warning", "training"),
     (nothing_to_train_on, "no-training-split", "error", "test"),
+    (folder_of_no_split, "folder-left-out", "note", "images/night"),
     (no_class_names, "classes-inferred", "note", "classes.txt"),
 ]
 
