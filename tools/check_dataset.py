@@ -58,7 +58,7 @@ def main() -> None:
     if options.config_out and not diagnosis.errors:
         texts[options.config_out] = doctor.ready_config(survey, preset, options.config_out, CONFIGS)
     elif options.config_out:
-        console.print(f"{options.config_out} is not written: the errors come first")
+        console.print(f"{options.config_out} is not written: errors come first", soft_wrap=True)
     for path, text in texts.items():
         if path:
             with doctor.whole_file(path) as part:

@@ -33,35 +33,21 @@ def test_statuses_and_files(tool, noisy_set, tmp_path):
         return tool(sys.executable, "tools/check_dataset.py", *options, ok=ok)
 
     report, config = tmp_path / "report.json", tmp_path / "own.py"
-    options = (noisy_set, "--num-classes", "2", "--json", report, "--config-out", config)
-    done = check(*options, "--workers", "2")
+    options = ("--json", report, "--config-out", config, "--workers", "2")
+    done = check(noisy_set, "--num-classes", "2", *options)
     assert done.returncode == 1, done.stderr
     assert "label-range" in done.stdout
-    assert "b.png (7)" in done.stdout
-    assert "not written: the errors come first" in done.stdout
+    assert f"{config} is not written" in done.stdout
     assert not config.exists()
-    several = json.loads(report.read_text())
-    assert several["errors"] == 1
-    assert several["findings"][0]["files"] == ["annotations/test/b.png (7)"]
-    check(*options, "--workers", "0")
-    assert json.loads(report.read_text()) == several
+    found = json.loads(report.read_text())
+    assert found["errors"] == 1
+    assert found["findings"][0]["files"] == ["annotations/test/b.png (7)"]
 
-    done = check(noisy_set, "--num-classes", "8", "--config-out", config, ok=True)
+    check(noisy_set, "--num-classes", "8", *options, ok=True)
+    assert json.loads(report.read_text())["errors"] == 0
     assert config.is_file()
-    done = check("--config", config, ok=True)
-    assert "8 classes" in done.stdout
 
-    for wrong, words in (
-        ((), "nothing to examine"),
-        ((tmp_path / "nowhere",), "is not a folder"),
-        ((noisy_set, "--convert-labels", tmp_path), "needs --palette"),
-        ((noisy_set, "--palette", tmp_path / "no.yaml"), "does not exist"),
-        ((noisy_set, "--accept", "leek"), "did you mean 'leak'"),
-        ((noisy_set, "--palette-out", tmp_path / "p.yaml"), "no palette to write"),
-        (("--config", config, "--config-out", config), "give ROOT instead"),
-        (("--config", config, "--ignore-label", "3"), "told by --palette or --config already"),
-    ):
-        done = check(*wrong)
-        assert done.returncode == 2, done.stderr
-        assert words in done.stderr
-        assert "Traceback" not in done.stderr
+    done = check(noisy_set, "--accept", "leek")
+    assert done.returncode == 2, done.stderr
+    assert "did you mean 'leak'" in done.stderr
+    assert "Traceback" not in done.stderr
