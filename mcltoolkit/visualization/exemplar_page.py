@@ -18,6 +18,7 @@ from mcltoolkit.visualization.images import colour_labels, image_grid, save_png
 from mcltoolkit.visualization.report import Report
 
 SIDE = 200
+COLOURS = 256  # labels beyond share colours: there are not so many that an eye could tell apart
 INTRODUCTION = (
     "Each condition with the exemplars that its list line names, best first, and their scores. "
     "Good exemplars show the same classes in similar places, are no copies of the condition, and "
@@ -98,8 +99,8 @@ def pictures_of(result: Retrieval, number: int) -> list[Picture]:
     row = [_small(result.queries, number)]
     if result.queries.labels is not None:
         labels = read_labels(result.queries.labels[number], ANY_LABEL)
-        colours = class_palette(int(labels.max()) + 1)
-        row.insert(0, _shrunk(colour_labels(labels, colours), Image.Resampling.NEAREST))
+        painted = colour_labels(labels % COLOURS, class_palette(COLOURS))
+        row.insert(0, _shrunk(painted, Image.Resampling.NEAREST))
     return row + [_small(result.candidates, c) for c, _ in result.exemplars(number)]
 
 

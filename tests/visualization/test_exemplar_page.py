@@ -18,8 +18,8 @@ def result(tmp_path):
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()
     for number in range(5):
-        labels = np.zeros((24, 48), np.uint8)
-        labels[:, 8 * number + 4 :] = 1
+        labels = np.zeros((24, 48), np.uint16)
+        labels[:, 8 * number + 4 :] = 700
         Image.new("RGB", (240, 120), (40 * number, 200, 90)).save(
             tmp_path / "images" / f"p{number}&.png"
         )

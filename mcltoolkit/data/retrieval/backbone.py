@@ -44,7 +44,7 @@ class Backbone:
         seed: of random weights.
 
     Raises:
-        ConfigError: an unknown network, or an input size that it does not take.
+        ConfigError: an unknown network or device, or an input size that it does not take.
         WeightsError: no weights named, or a file that is missing, broken or does not fit.
     """
 
@@ -76,7 +76,14 @@ class Backbone:
                 logger="current",
                 level=logging.WARNING,
             )
-        self.network.eval().requires_grad_(False).to(device)
+        self.network.eval().requires_grad_(False)
+        try:
+            self.network.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(
+                f"--device {device} cannot be used ({error}); allowed are cpu and, where there is "
+                f"one, cuda"
+            ) from error
         self.device = device
         self.side = side or cfg["input_size"][-1]
         self._filter = Image.Resampling[cfg["interpolation"].upper()]

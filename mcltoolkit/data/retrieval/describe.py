@@ -53,12 +53,7 @@ def describe(
     for name, value in {"--workers": workers, "--batch-size": batch}.items():
         if value < 1:
             raise ConfigError(f"{name} is {value}; allowed are values >= 1")
-    if features.reads_labels and gallery.labels is None:
-        raise ConfigError(
-            f"--features {features.facts['features']} compares label maps, but {gallery.folder} "
-            f"has none; give --labels (and --candidate-labels), or features of a network such as "
-            f"timm:resnet50 with --weights"
-        )
+    check_labels(gallery, features)
     kept = None if cache is None else Path(cache) / f"{_key(gallery, features, thumbnails)}.npz"
     if kept is not None and kept.is_file():
         return _read(kept)
@@ -88,6 +83,20 @@ def describe(
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
         write_atomically(kept, buffer.getvalue())
     return arrays
+
+
+def check_labels(gallery: Gallery, features: Features) -> None:
+    """See that a gallery has the label maps that the features read.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if features.reads_labels and gallery.labels is None:
+        raise ConfigError(
+            f"--features {features.facts['features']} compares label maps, but none are named for "
+            f"{gallery.folder}; give --labels (and --candidate-labels), or features of a network "
+            f"such as timm:resnet50 with --weights"
+        )
 
 
 def _key(gallery: Gallery, features: Features, thumbnails: bool) -> str:

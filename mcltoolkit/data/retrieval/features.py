@@ -53,7 +53,7 @@ class LayoutFeatures:
         share: weight of the class histogram against the grid.
 
     Raises:
-        ConfigError: a grid below 1.
+        ConfigError: a grid below 1, or a share outside 0..1.
     """
 
     reads_images = False
@@ -62,6 +62,8 @@ class LayoutFeatures:
     def __init__(self, ignored: Collection[int] = (), grid: int = 8, share: float = 0.5) -> None:
         if grid < 1:
             raise ConfigError(f"--grid is {grid}; allowed are values >= 1")
+        if not 0 <= share <= 1:
+            raise ConfigError(f"--histogram-share is {share}; allowed are values 0..1")
         self.ignored, self.grid, self.share = tuple(ignored), grid, share
         self.facts = {
             "features": "layout",

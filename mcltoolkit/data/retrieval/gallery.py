@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mcltoolkit.data.exemplar_dataset import few
 from mcltoolkit.data.folder import SUFFIXES
@@ -85,6 +85,11 @@ def dataset_folders(root: str | Path, split: str) -> tuple[Path, Path]:
     )
 
 
+def stem(name: str) -> str:
+    """A name of a list without its suffix."""
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
 def _existing(folder: str | Path, what: str) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
@@ -96,14 +101,10 @@ def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
-def _stem(name: str) -> str:
-    return Path(name).with_suffix("").as_posix()
-
-
 def _check_names(folder: Path, names: Sequence[str]) -> None:
     first: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(_stem(name), name)
+        other = first.setdefault(stem(name), name)
         if other != name:
             raise DataError(
                 f"images {other} and {name} in {folder} have the same name but for the suffix; "
@@ -122,7 +123,7 @@ def _paired(folder: Path, names: Sequence[str], labels: Path, suffix: str) -> tu
     present = {
         p.relative_to(labels).as_posix(): p for p in _files(labels) if p.name.endswith(suffix)
     }
-    wanted = [_stem(name) + suffix for name in names]
+    wanted = [stem(name) + suffix for name in names]
     missing = [name for name in wanted if name not in present]
     if missing:
         raise DataError(

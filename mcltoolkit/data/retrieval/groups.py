@@ -10,9 +10,10 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mcltoolkit.data.exemplar_dataset import few
+from mcltoolkit.data.retrieval.gallery import stem
 from mcltoolkit.errors import ConfigError, DataError
 
 
@@ -54,7 +55,7 @@ def groups_from_file(path: str | Path, names: Sequence[str]) -> list[Group]:
                 f"line gives it {found[key].name!r}; keep one of them"
             )
     return _all_named(
-        [found.get(name) or found.get(_stem(name)) for name in names],
+        [found.get(name) or found.get(stem(name)) for name in names],
         names,
         f"group file {path} has no line",
         "add lines 'name,group'",
@@ -141,10 +142,6 @@ def _group(path: str | Path, number: int, cells: Sequence[str]) -> Group:
             f"numbers >= 0; correct the line"
         )
     return Group(cells[1], int(cells[2]))
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
 
 
 def _all_named(

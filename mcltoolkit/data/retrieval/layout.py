@@ -109,12 +109,10 @@ class LayoutSimilarity:
         share: weight of H, 0..1.
 
     Raises:
-        ConfigError: a share outside its range, or grids that differ.
+        ConfigError: the grids differ.
     """
 
     def __init__(self, queries: Arrays, candidates: Arrays, share: float = 0.5) -> None:
-        if not 0 <= share <= 1:
-            raise ConfigError(f"--histogram-share is {share}; allowed are values 0..1")
         classes = np.union1d(queries["classes"], candidates["classes"])
         self.share = share
         self._queries = _spread(queries, classes)

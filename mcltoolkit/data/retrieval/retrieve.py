@@ -16,13 +16,13 @@ import numpy as np
 
 from mcltoolkit.data.exemplar_dataset import few
 from mcltoolkit.data.near_duplicates import THRESHOLD
-from mcltoolkit.data.retrieval.describe import THUMBNAILS, describe
+from mcltoolkit.data.retrieval.describe import THUMBNAILS, check_labels, describe
 from mcltoolkit.data.retrieval.features import Features
 from mcltoolkit.data.retrieval.gallery import Gallery
 from mcltoolkit.data.retrieval.groups import Group, check_frames, number_groups
 from mcltoolkit.data.retrieval.ranking import DECIMALS, NONE, Ranking, rank
-from mcltoolkit.data.retrieval.rules import Facts, Rules
-from mcltoolkit.errors import DataError
+from mcltoolkit.data.retrieval.rules import Facts, Rules, check_ranges
+from mcltoolkit.errors import ConfigError, DataError
 
 Groups = tuple[Sequence[Group], Sequence[Group]]
 
@@ -86,6 +86,12 @@ def retrieve(
         ConfigError: a setting is not allowed.
     """
     rule = exclusion or Exclusion()
+    # Reading may take hours: what can be told beforehand is told beforehand.
+    check_ranges(THRESHOLD if rule.duplicates is None else rule.duplicates, rule.gap)
+    if top < 1:
+        raise ConfigError(f"--top is {top}; allowed are values >= 1")
+    for gallery in (queries, candidates):
+        check_labels(gallery, features)
     if rule.gap is not None and rule.groups is not None:
         for gallery, groups in zip((queries, candidates), rule.groups, strict=True):
             check_frames(dict(zip(gallery.names, groups, strict=True)))

@@ -78,12 +78,7 @@ class Rules:
     _no_groups: Facts = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not 0 < self.duplicates <= 1:
-            raise ConfigError(
-                f"--duplicates is {self.duplicates}; allowed are values above 0 up to 1, or 'off'"
-            )
-        if self.gap is not None and self.gap < 0:
-            raise ConfigError(f"--group-gap is {self.gap}; allowed are values >= 0")
+        check_ranges(self.duplicates, self.gap)
         object.__setattr__(self, "_no_groups", replace(self.candidates, groups=None))
 
     def excluded(self, rows: Tensor, columns: slice) -> Tensor:
@@ -108,3 +103,17 @@ class Rules:
         if a.thumbnails is not None and b.thumbnails is not None:
             apart |= a.thumbnails @ b.thumbnails.T >= self.duplicates
         return apart
+
+
+def check_ranges(duplicates: float, gap: int | None) -> None:
+    """See that the settings of the rules lie in their ranges.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    if not 0 < duplicates <= 1:
+        raise ConfigError(
+            f"--duplicates is {duplicates}; allowed are values above 0 up to 1, or 'off'"
+        )
+    if gap is not None and gap < 0:
+        raise ConfigError(f"--group-gap is {gap}; allowed are values >= 0")

@@ -137,3 +137,8 @@ def test_unknown_networks(spec, words):
 def test_an_input_that_the_network_does_not_take():
     with pytest.raises(ConfigError, match=r"does not take 100x100 images.*--input-size"):
         Backbone("timm:test_vit", "random", side=100)
+
+
+def test_a_device_that_is_none():
+    with pytest.raises(ConfigError, match="--device tpu9 cannot be used"):
+        Backbone(f"timm:{TIMM}", "random", device="tpu9")

@@ -109,5 +109,3 @@ def test_settings_that_do_not_fit():
     coarse, fine = (stack_layouts([label_layout(m, g) for m in maps]) for g in (2, 4))
     with pytest.raises(ConfigError, match="different grids"):
         LayoutSimilarity(coarse, fine)
-    with pytest.raises(ConfigError, match=r"--histogram-share is 1\.5; allowed are values 0\.\.1"):
-        LayoutSimilarity(fine, fine, 1.5)

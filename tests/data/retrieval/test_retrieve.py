@@ -168,12 +168,16 @@ def test_broken_files_are_named(bands):
 
 
 def test_settings_that_do_not_fit(bands):
-    with pytest.raises(ConfigError, match=r"compares label maps, but .*images has none; give"):
+    with pytest.raises(ConfigError, match=r"compares label maps, but none are named for .*images"):
         retrieve(find_gallery(bands.folder), bands, LayoutFeatures())
     with pytest.raises(ConfigError, match="--workers is 0"):
         describe(bands, LayoutFeatures(), workers=0)
     with pytest.raises(ConfigError, match="--grid is 0"):
         LayoutFeatures(grid=0)
+    with pytest.raises(ConfigError, match=r"--histogram-share is 1\.5; allowed are values 0\.\.1"):
+        LayoutFeatures(share=1.5)
+    with pytest.raises(ConfigError, match="--top is 0"):
+        retrieve(bands, bands, LayoutFeatures(), top=0)
     groups = groups_from_regex("^(.)", bands.names)
     with pytest.raises(ConfigError, match="--group-gap compares frame numbers, 6 of 6"):
         retrieve(bands, bands, LayoutFeatures(), 2, Exclusion(groups=(groups, groups), gap=3))
