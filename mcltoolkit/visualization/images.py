@@ -17,8 +17,8 @@ from torch import Tensor
 
 from mcltoolkit.data.palette import class_palette
 from mcltoolkit.errors import DataError
+from mcltoolkit.files import write_atomically
 from mcltoolkit.structures import Prediction
-from mcltoolkit.visualization._files import write_atomically
 from mcltoolkit.visualization.colours import Palette, Picture, as_palette
 
 GAP = 6

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mcltoolkit.errors import DataError
-from mcltoolkit.visualization._files import write_atomically
+from mcltoolkit.files import write_atomically
 from mcltoolkit.visualization._style import CSS
 from mcltoolkit.visualization.colours import Palette, Picture, as_palette
 from mcltoolkit.visualization.glossary import meaning, write_number
