@@ -1,15 +1,19 @@
-"""Writing files whole or not at all, so that a killed process leaves no half a picture."""
+"""Writing files whole or not at all, so that a killed process leaves no half a file."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mcltoolkit.errors import ConfigError
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write `content` to `path`, making its folder; the old file stays until the new one is whole.
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary name beside `path` to write to, whose folder is made; renamed to `path` once all
+    went well, removed otherwise.
 
     Raises:
         ConfigError: the place cannot be written.
@@ -19,7 +23,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part.write_bytes(content)
+            yield part
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -28,4 +32,14 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
             f"cannot write {path}: {error.strerror or error}; free the place or choose another "
             f"output folder"
         ) from error
-    return path
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write `content` to `path`; the old file stays until the new one is whole.
+
+    Raises:
+        ConfigError: the place cannot be written.
+    """
+    with whole_file(path) as part:
+        part.write_bytes(content)
+    return Path(path)

@@ -1,4 +1,4 @@
-"""MCL-Net on 48 x 48 synthetic scenes, with every term of the supplement's Table 1, small enough for
+"""MCL-Net on 48 x 48 synthetic scenes with every term of the supplement's Table 1, small enough for
 an ablation with seeds on two CPU cores.
 
 Chosen on validation scenes: the correspondence embeds the features directly (the released residual

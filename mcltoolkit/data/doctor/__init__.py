@@ -2,7 +2,6 @@
 
 from mcltoolkit.data.doctor.check_labels import common_colours
 from mcltoolkit.data.doctor.examine import examine
-from mcltoolkit.data.doctor.files import whole_file
 from mcltoolkit.data.doctor.findings import ClassShare, Diagnosis, Finding
 from mcltoolkit.data.doctor.options import add_options, check_options
 from mcltoolkit.data.doctor.plan import Plan, SplitPlan, plan_of_folder
@@ -11,6 +10,7 @@ from mcltoolkit.data.doctor.ready_config import PRESETS, Preset, ready_config
 from mcltoolkit.data.doctor.report import show
 from mcltoolkit.data.doctor.sizes import parse_size
 from mcltoolkit.data.doctor.survey import Survey, survey
+from mcltoolkit.files import whole_file
 
 __all__ = [
     "PRESETS",

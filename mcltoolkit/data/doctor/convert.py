@@ -11,12 +11,12 @@ from rich.console import Console
 
 from mcltoolkit.data.doctor.check_labels import common_colours
 from mcltoolkit.data.doctor.facts import LabelFacts
-from mcltoolkit.data.doctor.files import whole_file
 from mcltoolkit.data.doctor.findings import Finding
 from mcltoolkit.data.doctor.plan import Plan, with_classes
 from mcltoolkit.data.doctor.survey import Survey, spread
 from mcltoolkit.data.label_colours import LabelColours, pack_colours, unpack_colour
 from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.files import whole_file
 
 
 def read_by_colour(survey: Survey, palette: LabelColours) -> None:
