@@ -33,6 +33,11 @@ _ENCODER_WIDTH: tuple[Anchor, ...] = (
     (r"layer[45]\.0\.weight_orig", 0, 8),
     (r"(head_0|G_middle_0)\.conv_[01]\.weight_orig", 0, 8),
 )
+_STRIDE_KERNEL: tuple[Anchor, ...] = (
+    (r"layer2\.0\.weight_orig", 2, 1),
+    (r"layer2\.0\.weight_orig", 3, 1),
+    (r"layer4\.0\.weight_orig", 2, 1),  # one vote only: it may have no stride
+)
 _ENCODER_OUT: tuple[Anchor, ...] = (
     (r"G_middle_1\.conv_[01s]\.weight_orig", 0, 1),
     (r"G_middle_1\.norm_1\.mlp_(gamma|beta)\.weight", 0, 1),
@@ -91,8 +96,7 @@ def infer(networks: Mapping[str, Shapes], prefer: Mapping[str, Any]) -> Architec
     for part, prefix in (("condition_encoder", "seg"), ("image_encoder", "img")):
         name = f"adaptive_model_{prefix}"
         shapes = {k.removeprefix(f"{name}."): v for k, v in alignment.items() if k.startswith(name)}
-        strided = ((r"layer2\.0\.weight_orig", 2, 1), (r"layer2\.0\.weight_orig", 3, 1))
-        kernel = read("alignment", f"the stride kernel of {name}", shapes, strided)
+        kernel = read("alignment", f"the stride kernel of {name}", shapes, _STRIDE_KERNEL)
         fourth = shapes.get("layer4.0.weight_orig", ())
         found.settings[part] = {
             "base_width": read("alignment", f"the base width of {name}", shapes, _ENCODER_WIDTH),

@@ -39,7 +39,7 @@ def load_model(
     Args:
         checkpoint: file that a training or tools/convert_checkpoint.py wrote.
         device: default the first GPU, or the CPU where there is none.
-        plugins: importable modules that register components.
+        plugins: importable plugin modules; a dotted `type` may name code below these.
 
     Returns:
         The translator in evaluation mode, and the config as plain data, its `inference` complete.
@@ -101,8 +101,8 @@ def _check_names(settings: Any, plugins: Sequence[str], checkpoint: str | Path) 
         if "." in name and not any(name.startswith(f"{plugin}.") for plugin in plugins):
             raise ConfigError(
                 f"the config in {checkpoint} names the code {name!r}, which is not run just "
-                f"because a checkpoint says so; if you trust it, name its module as a plugin "
-                f"(--plugins {name.rpartition('.')[0]})"
+                f"because a checkpoint says so; if you trust it, make its module a plugin (see the "
+                f"README) and name that with --plugins"
             )
 
 

@@ -43,7 +43,7 @@ def test_round_trip_with_the_released_names_and_shapes_at_full_size(reference_na
             for row in csv.DictReader(file, delimiter="\t"):
                 sides = row["shape"].split("x") if row["shape"] != "scalar" else []
                 value = torch.tensor(number, dtype=getattr(torch, row["dtype"]))
-                states[network][row["key"]] = value.expand(*map(int, sides))
+                states[network][row["key"]] = value.expand([int(side) for side in sides])
                 number += 1
     checkpoint = to_toolkit(task, **states)
     assert checkpoint["config"]["model"]["condition_channels"] == RECIPES[task].channels

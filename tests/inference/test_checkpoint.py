@@ -77,15 +77,27 @@ def test_modules_that_the_file_names_are_not_imported(checkpoint, tmp_path, monk
     load_model(changed(checkpoint(), lambda c: c["config"].update(plugins=["trap"])))
 
 
-def test_trusted_code_is_named_by_the_user(checkpoint):
+PLUGIN = """
+from mcltoolkit import hookimpl
+from mcltoolkit.generators import SPADEGenerator as Painter
+
+@hookimpl
+def register_components():
+    pass
+"""
+
+
+def test_trusted_code_is_named_by_the_user(checkpoint, tmp_path, monkeypatch):
+    (tmp_path / "trusted_painter.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+
     def dotted(content):
-        name = "mcltoolkit.generators.spade.SPADEGenerator"
-        content["config"]["model"]["generator"]["type"] = name
+        content["config"]["model"]["generator"]["type"] = "trusted_painter.Painter"
 
     path = changed(checkpoint(), dotted)
-    with pytest.raises(ConfigError, match=r"--plugins mcltoolkit\.generators\.spade"):
+    with pytest.raises(ConfigError, match=r"'trusted_painter\.Painter', which is not run"):
         load_model(path)
-    load_model(path, plugins=["mcltoolkit.generators.spade"])
+    load_model(path, plugins=["trusted_painter"])
 
 
 def test_a_device_that_is_not_there(checkpoint):
