@@ -64,7 +64,8 @@ def test_convert_translate_test_and_train_on(
     trained = torch.load(tmp_path / "work" / "iter_1.pth", weights_only=True)["state_dict"]
     start = torch.load(tmp_path / "ours.pth", weights_only=True)["state_dict"]
     for key, value in start.items():
-        assert (trained[key] - value).abs().max() < 0.01 + value.abs().max() / 100, key
+        if not key.endswith(("._u", "._v")):  # power iterations move these further than a step
+            assert (trained[key] - value).abs().max() < 0.01, key
     tool(sys.executable, CONVERT, "--to-cocosnet", tmp_path / "f", tmp_path / "work" / "iter_1.pth")
     back = torch.load(tmp_path / "f" / "latest_net_G.pth", weights_only=True)
     assert back.keys() == cocosnet.make(**cocosnet.TASKS["celebahq"])["generator"].keys()
