@@ -47,11 +47,8 @@ def main() -> None:
         given = [name for name in vars(options) if name not in ("to_cocosnet", "checkpoint")]
         if not options.checkpoint or any(vars(options)[name] for name in given):
             parser.error("--to-cocosnet FOLDER takes one checkpoint and no other option")
-        files, left_out = write_cocosnet(options.checkpoint, options.to_cocosnet)
-        for file in files:
-            print(file)
-        if left_out:
-            print("left out, as the released code has no use for them: " + ", ".join(left_out))
+        files, notes = write_cocosnet(options.checkpoint, options.to_cocosnet)
+        print("\n".join([*map(str, files), *notes]))
         return
     missing = [f"--{name}" for name in forth if not vars(options)[name]]
     if missing or options.checkpoint:

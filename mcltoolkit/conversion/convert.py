@@ -13,21 +13,20 @@ import mcltoolkit
 from mcltoolkit.conversion.names import NETWORKS, UNUSED, to_ours, to_theirs
 from mcltoolkit.conversion.recipes import assemble_config, recipe
 from mcltoolkit.conversion.shapes import Architecture, infer
+from mcltoolkit.engine.hooks.ema import KEY as AVERAGE
 from mcltoolkit.errors import ConfigError, WeightsError
-from mcltoolkit.models import Translator
+from mcltoolkit.models.translator import TRANSLATOR_SETTINGS, Translator
 from mcltoolkit.registry import DISCRIMINATORS, build_component
 
 State = Mapping[str, Tensor]
 ENTRY = "cocosnet"  # of the checkpoint: what only the released code needs
-AVERAGE = "ema_state_dict"
-TRANSLATOR_PARTS = (
-    "condition_channels",
-    "condition_encoder",
-    "image_encoder",
-    "self_correlation",
-    "correspondence",
-    "generator",
-)
+LABELS = {  # of the released files: EPOCH_net_LABEL.pth
+    "generator": "G",
+    "alignment": "Corr",
+    "discriminator": "D",
+    "average generator": "G_ema",
+    "average alignment": "netCorr_ema",
+}
 
 
 def to_toolkit(
@@ -140,15 +139,6 @@ def to_cocosnet(checkpoint: Mapping[str, Any]) -> tuple[dict[str, State], list[s
     return {LABELS[name]: part for name, part in networks.items()}, losses
 
 
-LABELS = {
-    "generator": "G",
-    "alignment": "Corr",
-    "discriminator": "D",
-    "average generator": "G_ema",
-    "average alignment": "netCorr_ema",
-}
-
-
 def _split(state: State) -> dict[str, OrderedDict[str, Tensor]]:
     networks: dict[str, OrderedDict[str, Tensor]] = {}
     foreign = []
@@ -185,7 +175,7 @@ def _expected(
     """{network: {released key: shape}} of the networks that the config builds."""
     try:
         with torch.device("meta"):
-            parts = {"translator": Translator(**{k: model[k] for k in TRANSLATOR_PARTS})}
+            parts = {"translator": Translator(**{k: model[k] for k in TRANSLATOR_SETTINGS})}
             if with_discriminator:
                 parts["discriminator"] = build_component(
                     DISCRIMINATORS,

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from mcltoolkit.conversion.convert import ENTRY, State, to_cocosnet, to_toolkit
+from mcltoolkit.conversion.names import UNUSED
 from mcltoolkit.engine.files import load_plain, save_whole
 from mcltoolkit.errors import WeightsError
 
@@ -88,7 +89,7 @@ def write_cocosnet(checkpoint: str | Path, folder: str | Path) -> tuple[list[Pat
     """Write a checkpoint of this toolkit as the released code's files into a folder.
 
     Returns:
-        The files, and the keys that were left out (weights of losses).
+        The files, and what there is to know about them, one sentence each.
 
     Raises:
         WeightsError: see `to_cocosnet`; or the file is no checkpoint of this toolkit.
@@ -104,7 +105,15 @@ def write_cocosnet(checkpoint: str | Path, folder: str | Path) -> tuple[list[Pat
         save_whole(state, Path(folder) / f"{EPOCH}_net_{label}.pth")
         for label, state in networks.items()
     ]
-    return files, left_out
+    notes = []
+    if left_out:
+        notes.append(f"left out, as the released code has no use for them: {', '.join(left_out)}")
+    if "D" in networks and not any(UNUSED.match(key) for key in networks["D"]):
+        notes.append(
+            "the discriminator was trained here, without the decoder that the released one holds "
+            "unused; the released code names its keys as missing and goes on"
+        )
+    return files, notes
 
 
 def summary(checkpoint: Mapping[str, Any]) -> str:

@@ -12,17 +12,8 @@ from mcltoolkit.engine.files import load_plain
 from mcltoolkit.engine.hooks.ema import KEY as AVERAGE
 from mcltoolkit.errors import ConfigError, WeightsError
 from mcltoolkit.inference.settings import inference_settings
-from mcltoolkit.models import Translator
+from mcltoolkit.models.translator import TRANSLATOR_SETTINGS, Translator
 from mcltoolkit.plugins import load_plugins
-
-_PARTS = (
-    "condition_channels",
-    "condition_encoder",
-    "image_encoder",
-    "self_correlation",
-    "correspondence",
-    "generator",
-)
 
 
 def load_model(
@@ -60,7 +51,7 @@ def load_model(
     model = config.get("model")
     if not isinstance(model, Mapping) or "condition_channels" not in model:
         raise WeightsError(f"the config in {checkpoint} has no model of this toolkit: {model!r}")
-    parts = {name: model[name] for name in _PARTS if name in model}
+    parts = {name: model[name] for name in TRANSLATOR_SETTINGS if name in model}
     _check_names(parts, plugins, checkpoint)
     translator = Translator(**parts)
     _fill(translator, content, checkpoint)

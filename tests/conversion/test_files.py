@@ -26,15 +26,26 @@ def test_files_go_there_and_back(folder):
     made = convert(folder)
     read = torch.load(folder / "out" / "ours.pth", weights_only=True)
     assert read["config"] == made["config"]
-    files, left_out = write_cocosnet(folder / "out" / "ours.pth", folder / "back")
+    files, notes = write_cocosnet(folder / "out" / "ours.pth", folder / "back")
     assert [file.name for file in files] == [f"latest_net_{label}.pth" for label in FILES.values()]
-    assert left_out == []
+    assert notes == []
     for file, label in zip(files, FILES.values(), strict=True):
         ours = torch.load(file, weights_only=True)
         theirs = torch.load(folder / f"10_net_{label}.pth", weights_only=True)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert not list(folder.rglob("*.partial"))
+
+
+def test_what_a_training_here_leaves_out_is_said(folder):
+    content = convert(folder)
+    content["cocosnet"]["unused"] = {}
+    content["state_dict"]["losses.terms.mcl.head.weight"] = torch.zeros(1)
+    torch.save(content, folder / "trained.pth")
+    _, (left_out, decoder) = write_cocosnet(folder / "trained.pth", folder / "back")
+    assert "left out" in left_out
+    assert "losses.terms.mcl.head.weight" in left_out
+    assert "without the decoder" in decoder
 
 
 def test_torch_s_own_spectral_norm_and_its_versions_survive(tmp_path):
