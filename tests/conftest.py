@@ -1,3 +1,4 @@
+import importlib.util
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,17 @@ def root() -> Path:
 def tiny_config() -> Path:
     """The main job, small enough for a test."""
     return ROOT / "tests" / "configs" / "tiny_scenes.py"
+
+
+@pytest.fixture(scope="session")
+def cocosnet():
+    """tests/cocosnet_reference.py: the released CoCosNet as plain formulas."""
+    spec = importlib.util.spec_from_file_location(
+        "cocosnet_reference", ROOT / "tests" / "cocosnet_reference.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

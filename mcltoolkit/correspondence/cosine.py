@@ -31,8 +31,8 @@ def coordinate_map(grid: tuple[int, int], device: torch.device | str = "cpu") ->
     """x, y and radius of each grid position, (3, h, w) float32.
 
     x is -1 in the first column and 1 in the last, y likewise by rows (0 where there is only one).
-    The radius sqrt((x^2 + y^2) / 2) is the distance to the centre, each side measured in half the
-    image, scaled to 1 in the corners.
+    The radius sqrt(x^2 + y^2) is the distance to the centre, each side measured in half the image:
+    sqrt(2) in the corners, as in CoCosNet.
     """
 
     def axis(count: int) -> Tensor:
@@ -40,7 +40,7 @@ def coordinate_map(grid: tuple[int, int], device: torch.device | str = "cpu") ->
         return (2 * steps - (count - 1)) / max(count - 1, 1)
 
     y, x = torch.meshgrid(axis(grid[0]), axis(grid[1]), indexing="ij")
-    return torch.stack([x, y, ((x.square() + y.square()) / 2).sqrt()])
+    return torch.stack([x, y, (x.square() + y.square()).sqrt()])
 
 
 @CORRESPONDENCES.register_module()

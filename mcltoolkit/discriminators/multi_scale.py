@@ -24,8 +24,9 @@ class PatchDiscriminator(nn.Module):
 
     Args:
         in_channels: channels of condition and image together.
-        base_width: width of the first layer; doubled by each further one, at most 8 times.
+        base_width: width of the first layer; doubled by each further one.
         layers: number of layers before the scores, >= 2.
+        max_width: width at which the doubling ends; None: 8 times the first.
         attention, norm, slope: see `MultiScaleDiscriminator`.
     """
 
@@ -37,9 +38,11 @@ class PatchDiscriminator(nn.Module):
         attention: bool = True,
         norm: str = "instance",
         slope: float = 0.2,
+        max_width: int | None = None,
     ) -> None:
         super().__init__()
-        widths = [base_width * min(2**i, _WIDEST) for i in range(layers)]
+        widest = base_width * _WIDEST if max_width is None else max_width
+        widths = [min(base_width * 2**i, widest) for i in range(layers)]
         self.strides = [2] * (layers - 1) + [1, 1]
         self.slope = slope
         self.attention = NonLocalAttention(widths[-2]) if attention else None
@@ -82,7 +85,7 @@ class MultiScaleDiscriminator(nn.Module):
 
     Args:
         in_channels: C + 3.
-        base_width, layers: see `PatchDiscriminator`.
+        base_width, layers, max_width: see `PatchDiscriminator`.
         scales: number of scales, >= 1; each sees half the size of the one before.
         attention: non-local attention before the last layer but one.
         norm: normalisation, see `build_norm`.
@@ -103,6 +106,7 @@ class MultiScaleDiscriminator(nn.Module):
         norm: str = "instance",
         slope: float = 0.2,
         init_gain: float = 0.02,
+        max_width: int | None = None,
     ) -> None:
         super().__init__()
         if layers < 2:
@@ -111,7 +115,7 @@ class MultiScaleDiscriminator(nn.Module):
             raise ConfigError(f"MultiScaleDiscriminator.scales is {scales}; allowed is 1 or more")
         self.layers = layers
         self.scales = nn.ModuleList(
-            PatchDiscriminator(in_channels, base_width, layers, attention, norm, slope)
+            PatchDiscriminator(in_channels, base_width, layers, attention, norm, slope, max_width)
             for _ in range(scales)
         )
         init_weights(self, init_gain)

@@ -22,6 +22,7 @@ from mcltoolkit.layers import (
 from mcltoolkit.registry import ENCODERS
 
 _EXTRA_DILATIONS = (1, 2, 4)
+_SMOOTHING_DILATIONS = (2, 1)
 
 
 @ENCODERS.register_module()
@@ -39,11 +40,14 @@ class DomainEncoder(nn.Module):
         out_channels: default 4w.
         spade_blocks: number of SPADE blocks, >= 1.
         spade_hidden: width of the layer inside SPADE.
-        spade_norm: normalisation inside SPADE, see `build_norm`.
+        spade_norm, spade_kernel: normalisation and kernel inside SPADE, see `SPADE`.
         norm: normalisation of the five convolutions.
-        non_local: attention after the first SPADE block.
-        extra_blocks: three more SPADE blocks at the end, with dilations 1, 2 and 4.
-        squeeze_excitation: gate the channels of the SPADE blocks (reduction 16).
+        non_local: attention after the first SPADE block, without spectral norm.
+        extra_blocks: three more SPADE blocks at the end.
+        dilated: give these blocks the dilations 1, 2 and 4, and two convolutions after them, with
+            dilations 2 and 1, that smooth the gridding out.
+        squeeze_excitation: gate the channels of the SPADE blocks (reduction 16), not of the extra
+            ones.
         second_stride: 2, or 1 for a grid twice as fine.
         slope: of the LeakyReLUs.
         init_gain: see `init_weights`.
@@ -65,9 +69,11 @@ class DomainEncoder(nn.Module):
         spade_blocks: int = 3,
         spade_hidden: int = 128,
         spade_norm: str = "pono",
+        spade_kernel: int = 3,
         norm: str = "instance",
         non_local: bool = False,
         extra_blocks: bool = False,
+        dilated: bool = True,
         squeeze_excitation: bool = False,
         second_stride: int = 2,
         slope: float = 0.2,
@@ -84,9 +90,11 @@ class DomainEncoder(nn.Module):
         self.stride = 2 * second_stride
         self.slope = slope
 
-        def stage(width_in: int, width_out: int, stride: int) -> nn.Sequential:
+        def stage(
+            width_in: int, width_out: int, stride: int = 1, dilation: int = 1
+        ) -> nn.Sequential:
             kernel = 3 if stride == 1 else stride_kernel
-            conv = Conv(width_in, width_out, kernel, stride, padding=1, bias=False)
+            conv = Conv(width_in, width_out, kernel, stride, dilation, dilation, bias=False)
             return nn.Sequential(spectral(conv), build_norm(norm, width_out))
 
         widths = [in_channels, *(base_width * factor for factor in (1, 2, 4, 8, 8))]
@@ -95,26 +103,29 @@ class DomainEncoder(nn.Module):
             stage(a, b, s) for a, b, s in zip(widths, widths[1:], strides, strict=False)
         )
 
-        def block(width_in: int, width_out: int, dilation: int = 1) -> SPADEResBlock:
+        def block(
+            width_in: int, width_out: int, dilation: int = 1, gate: bool = False
+        ) -> nn.Module:
             return SPADEResBlock(
                 width_in,
                 width_out,
                 in_channels,
                 spade_hidden,
                 spade_norm,
-                dilation=dilation,
+                spade_kernel,
+                dilation,
                 slope=slope,
-                squeeze_excitation=squeeze_excitation,
+                squeeze_excitation=gate,
             )
 
-        wide = widths[-1]
-        ends = [wide] * (spade_blocks - 1) + [self.out_channels]
-        self.blocks = nn.ModuleList(block(wide, end) for end in ends)
-        self.attention = NonLocalAttention(ends[0]) if non_local else None
-        self.extra_blocks = nn.ModuleList(
-            block(self.out_channels, self.out_channels, dilation)
-            for dilation in (_EXTRA_DILATIONS if extra_blocks else ())
-        )
+        wide, out = widths[-1], self.out_channels
+        ends = [wide] * (spade_blocks - 1) + [out]
+        self.blocks = nn.ModuleList(block(wide, end, gate=squeeze_excitation) for end in ends)
+        self.attention = NonLocalAttention(ends[0], spectral_norm=False) if non_local else None
+        dilations = [d if dilated else 1 for d in (_EXTRA_DILATIONS if extra_blocks else ())]
+        self.extra_blocks = nn.ModuleList(block(out, out, dilation) for dilation in dilations)
+        smoothing = _SMOOTHING_DILATIONS if extra_blocks and dilated else ()
+        self.degridding = nn.ModuleList(stage(out, out, dilation=d) for d in smoothing)
         init_weights(self, init_gain)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -133,4 +144,6 @@ class DomainEncoder(nn.Module):
                 features = self.attention(features)
         for block in self.extra_blocks:
             features = block(features, x)
+        for stage in self.degridding:
+            features = stage(features)
         return features

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -117,6 +117,35 @@ def check_writable(folder: str | Path) -> None:
             f"work directory {folder} cannot be written ({error.strerror}); "
             f"give another one with --work-dir"
         ) from error
+
+
+def plain_config(config: Config | dict[str, Any]) -> dict[str, Any]:
+    """A config as plain data, which a checkpoint can carry: classes and functions become their
+    dotted names.
+
+    Raises:
+        ConfigError: a setting is an object that has no plain form.
+    """
+    content = config.to_dict() if isinstance(config, Config) else config
+    return {str(key): _plain(value, str(key)) for key, value in content.items()}
+
+
+def _plain(value: Any, where: str) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        return {key: _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return tuple(items) if isinstance(value, tuple) else items
+    if isinstance(value, PurePath):
+        return str(value)
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    raise ConfigError(
+        f"config setting {where} is an object of {type(value).__name__}, which no checkpoint can "
+        f"carry; give a number, text, list or dict, such as dict(type='NAME', ...)"
+    )
 
 
 def _open(config: Config, key: str, value: Any) -> None:

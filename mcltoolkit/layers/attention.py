@@ -23,16 +23,22 @@ class NonLocalAttention(nn.Module):
 
     Args:
         channels: C; queries and keys have C/8 channels, values C/2.
+        spectral_norm: normalise the four convolutions.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, spectral_norm: bool = True) -> None:
         super().__init__()
         narrow, wide = max(channels // 8, 1), max(channels // 2, 1)
+
+        def conv(width_in: int, width_out: int) -> Conv:
+            plain = Conv(width_in, width_out, 1, bias=False)
+            return spectral(plain) if spectral_norm else plain
+
         self.gain = nn.Parameter(torch.zeros(()))
-        self.query = spectral(Conv(channels, narrow, 1, bias=False))
-        self.key = spectral(Conv(channels, narrow, 1, bias=False))
-        self.value = spectral(Conv(channels, wide, 1, bias=False))
-        self.out = spectral(Conv(wide, channels, 1, bias=False))
+        self.query = conv(channels, narrow)
+        self.key = conv(channels, narrow)
+        self.value = conv(channels, wide)
+        self.out = conv(wide, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""

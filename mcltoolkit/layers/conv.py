@@ -6,9 +6,11 @@ which one power iteration a training pass keeps up to date).
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 from mcltoolkit.layers.padding import reflect_pad
 from mcltoolkit.layers.precision import without_autocast
@@ -51,6 +53,30 @@ class Conv(nn.Conv2d):
 
 def spectral(conv: Conv) -> Conv:
     """`conv` with spectral norm on its weight; its state has `parametrizations.weight.original`
-    and the singular vectors `parametrizations.weight.0._u` and `_v`."""
-    spectral_norm(conv)
+    and the singular vectors `parametrizations.weight.0._u` and `_v`.
+
+    On the meta device, where networks are built for their shapes alone, the norm is left out: its
+    power iterations take seconds there and yield nothing.
+    """
+    if conv.weight.is_meta:
+        register_parametrization(conv, "weight", _SpectralShapes(conv.weight))
+    else:
+        spectral_norm(conv)
     return conv
+
+
+class _SpectralShapes(nn.Module):
+    """State names and shapes of spectral norm without its arithmetic."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        rows = weight.flatten(1)
+        self.register_buffer("_u", torch.empty_like(rows[:, 0]))
+        self.register_buffer("_v", torch.empty_like(rows[0]))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if not weight.is_meta:
+            raise RuntimeError(
+                "this network was built on the meta device, for its shapes; build it on a real one"
+            )
+        return weight

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: a gate per channel (Hu et al., CVPR 2018)."""
+"""Squeeze-and-excitation: a gate per channel (Hu et al., CVPR 2018), without biases as CoCosNet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
-        hidden = max(channels // reduction, 4)  # fewer may all be dead at the start
-        self.reduce = nn.Linear(channels, hidden)
-        self.expand = nn.Linear(hidden, channels)
+        hidden = max(channels // reduction, 1)
+        self.reduce = nn.Linear(channels, hidden, bias=False)
+        self.expand = nn.Linear(hidden, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""

@@ -17,6 +17,15 @@ from mcltoolkit.registry import CORRESPONDENCES, ENCODERS, GENERATORS, build_com
 from mcltoolkit.structures import Batch, Translation
 
 Settings = Mapping[str, Any]
+# the settings of a config's `model` that the translator takes
+TRANSLATOR_SETTINGS = (
+    "condition_channels",
+    "condition_encoder",
+    "image_encoder",
+    "self_correlation",
+    "correspondence",
+    "generator",
+)
 
 
 class Translator(nn.Module):

@@ -48,7 +48,7 @@ def reference_vectors(module, maps, condition, head):
             for j in range(w):
                 place[0, i, j] = -1 + 2 * j / (w - 1)
                 place[1, i, j] = -1 + 2 * i / (h - 1)
-        place[2] = ((place[0] ** 2 + place[1] ** 2) / 2) ** 0.5
+        place[2] = (place[0] ** 2 + place[1] ** 2) ** 0.5
         x = torch.cat([x, place.expand(b, 3, h, w)], 1)
     if module.mask_mix:
         rows = torch.arange(h) * condition.shape[2] // h
@@ -252,13 +252,13 @@ def test_parameter_shapes_are_those_of_the_released_ade20k_network():
     assert shapes == expected
 
 
-def test_coordinates_are_symmetric_and_end_at_one():
+def test_coordinates_are_symmetric_and_end_at_the_borders():
     x, y, radius = coordinate_map((3, 5))
     torch.testing.assert_close(x[0], torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0]))
     torch.testing.assert_close(y[:, 0], torch.tensor([-1.0, 0.0, 1.0]))
     assert radius[1, 2] == 0
-    torch.testing.assert_close(radius[0, 0], torch.tensor(1.0))
-    torch.testing.assert_close(radius[1, 4], torch.tensor(0.5).sqrt())
+    torch.testing.assert_close(radius[0, 0], torch.tensor(2.0).sqrt())
+    torch.testing.assert_close(radius[1, 4], torch.tensor(1.0))
     assert torch.equal(coordinate_map((1, 1)), torch.zeros(3, 1, 1))
 
 

@@ -165,3 +165,10 @@ def test_setting_out_of_range(setting):
     ((name, value),) = setting.items()
     with pytest.raises(ConfigError, match=f"{name} is {value}; allowed is"):
         tiny(**setting)
+
+
+def test_the_doubling_ends_at_the_given_width():
+    discriminator = MultiScaleDiscriminator(9, base_width=4, layers=5, max_width=10)
+    widths = [stage[0].out_channels for stage in discriminator.scales[0].stages[1:-1]]
+    assert widths == [8, 10, 10, 10]
+    assert discriminator.scales[0].attention.query.in_channels == 10

@@ -65,3 +65,17 @@ def test_singular_vectors_are_the_same_with_and_without_autocast():
         with torch.autocast("cuda", torch.float16):
             mixed(x)
     torch.testing.assert_close(mixed.state_dict(), plain.state_dict())
+
+
+def test_on_the_meta_device_spectral_norm_is_shapes_alone():
+    real = spectral(Conv(3, 5, 3))
+    with torch.device("meta"):
+        meta = spectral(Conv(3, 5, 3))
+    state = real.state_dict()
+    assert {k: v.shape for k, v in meta.state_dict().items()} == {
+        k: v.shape for k, v in state.items()
+    }
+    assert meta(torch.empty(1, 3, 8, 8, device="meta")).shape == (1, 5, 6, 6)
+    meta.to_empty(device="cpu").load_state_dict(state)
+    with pytest.raises(RuntimeError, match="meta device"):
+        meta(torch.ones(1, 3, 8, 8))

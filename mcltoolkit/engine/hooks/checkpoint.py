@@ -1,4 +1,5 @@
-"""Checkpoints of plain values and plain keys, so that they load with `weights_only=True`."""
+"""Checkpoints of plain values and plain keys, so that they load with `weights_only=True`, with the
+config that builds their networks."""
 
 from __future__ import annotations
 
@@ -12,12 +13,16 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mcltoolkit.engine.config import plain_config
 from mcltoolkit.registry import HOOKS
 
 
 @HOOKS.register_module()
 class PlainCheckpointHook(Hook):
     """Turns what mmengine saves into plain values before saving, and back after loading.
+
+    The checkpoint carries its config under `config`. One that was converted from elsewhere may
+    lack parts of the model, which it names in `absent`; these keep their initial weights.
 
     mmengine stores `HistoryBuffer` objects, which torch >= 2.6 refuses to load, and a model whose
     children are wrapped for distributed training saves keys such as `generator.module.weight`,
@@ -26,19 +31,36 @@ class PlainCheckpointHook(Hook):
 
     priority = 100  # after every hook that adds to the checkpoint
 
+    def before_run(self, runner: Runner) -> None:
+        """Find out before a training, not after it, that its config cannot be saved."""
+        plain_config(runner.cfg)
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Strip wrappers from the keys and make every value plain."""
+        """Strip wrappers from the keys, make every value plain, add the config."""
+        checkpoint["config"] = plain_config(runner.cfg)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         checkpoint["state_dict"] = strip_wrappers(model, checkpoint["state_dict"])
         for key in [k for k in checkpoint if k != "state_dict"]:
             checkpoint[key] = plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Rebuild mmengine's log buffers."""
+        """Rebuild mmengine's log buffers; keep the initial weights of absent parts."""
+        if checkpoint.get("absent"):
+            _keep_absent_parts(runner, checkpoint)
         scalars = checkpoint.get("message_hub", {}).get("log_scalars", {})
         for name, value in scalars.items():
             if isinstance(value, dict):
                 scalars[name] = HistoryBuffer(value["log"].tolist(), value["count"].tolist())
+
+
+def _keep_absent_parts(runner: Runner, checkpoint: dict[str, Any]) -> None:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    own = strip_wrappers(model, model.state_dict())
+    for part in checkpoint["absent"]:
+        kept = {key: value for key, value in own.items() if key.startswith(f"{part}.")}
+        if kept:
+            runner.logger.warning(f"the checkpoint holds no {part}: it keeps its initial weights")
+            checkpoint["state_dict"].update(kept)
 
 
 def strip_wrappers(model: nn.Module, state: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,244 @@
+"""State dicts of the released CoCosNet into a checkpoint of this toolkit, and back, bit by bit."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import mcltoolkit
+from mcltoolkit.conversion.names import NETWORKS, UNUSED, to_ours, to_theirs
+from mcltoolkit.conversion.recipes import assemble_config, recipe
+from mcltoolkit.conversion.shapes import Architecture, infer
+from mcltoolkit.engine.hooks.ema import KEY as AVERAGE
+from mcltoolkit.errors import ConfigError, WeightsError
+from mcltoolkit.models.translator import TRANSLATOR_SETTINGS, Translator
+from mcltoolkit.registry import DISCRIMINATORS, build_component
+
+State = Mapping[str, Tensor]
+ENTRY = "cocosnet"  # of the checkpoint: what only the released code needs
+LABELS = {  # of the released files: EPOCH_net_LABEL.pth
+    "generator": "G",
+    "alignment": "Corr",
+    "discriminator": "D",
+    "average generator": "G_ema",
+    "average alignment": "netCorr_ema",
+}
+
+
+def to_toolkit(
+    task: str,
+    generator: State,
+    alignment: State,
+    discriminator: State | None = None,
+    average: Mapping[str, State] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A checkpoint of this toolkit from the released state dicts; the tensors are shared.
+
+    Args:
+        task: `ade20k`, `celebahq`, `celebahqedge` or `deepfashion`: decides what shapes do not.
+        generator, alignment, discriminator: the state dicts of `*_net_G.pth`, `*_net_Corr.pth`,
+            `*_net_D.pth`. Without the last one a training starts from a fresh discriminator.
+        average: the averaged `generator` and `alignment` (`*_net_G_ema.pth`,
+            `*_net_netCorr_ema.pth`), if there are any.
+        files: what to call the five in messages, by `generator`, `alignment`, `discriminator`,
+            `average generator` and `average alignment`.
+
+    Returns:
+        `state_dict`, `config` (complete, plain data), `meta`, `cocosnet` (the discriminator's
+        unused decoder, format versions), `absent` (parts of the model that the file lacks) and
+        `ema_state_dict` where averages are given.
+
+    Raises:
+        ConfigError: no such task.
+        WeightsError: unknown, missing or misshapen keys; all of them are listed by file.
+    """
+    known = recipe(task)
+    states: dict[str, State] = {"generator": generator, "alignment": alignment}
+    if discriminator is not None:
+        states["discriminator"] = discriminator
+    shapes = {n: {k: tuple(v.shape) for k, v in s.items()} for n, s in states.items()}
+    architecture = infer(shapes, known.correspondence)
+    channels = _agreed_channels(architecture, files or {})
+    config = assemble_config(task, channels, architecture.settings)
+    problems = {name: list(lines) for name, lines in architecture.problems.items()}
+    expected = {} if problems else _expected(config["model"], "discriminator" in states)
+
+    averages = {f"average {name}": state for name, state in (average or {}).items()}
+    renamed: dict[str, dict[str, Tensor]] = {}
+    for name, state in {**states, **averages}.items():
+        network = name.removeprefix("average ")
+        renamed[name], found = _rename(network, state, expected.get(network))
+        problems.setdefault(name, []).extend(found)
+    _refuse(problems, files or {})
+
+    checkpoint: dict[str, Any] = {
+        "meta": {"task": task, "files": dict(files or {}), "mcltoolkit": mcltoolkit.__version__},
+        "state_dict": {k: v for name in states for k, v in renamed[name].items()},
+        "config": config,
+        ENTRY: {
+            "task": task,
+            "unused": {k: v for k, v in (discriminator or {}).items() if UNUSED.match(k)},
+            "versions": {
+                name: _plain_versions(state)
+                for name, state in {**states, **averages}.items()
+                if getattr(state, "_metadata", None)
+            },
+        },
+        "absent": [] if discriminator is not None else ["discriminator"],
+    }
+    if averages:
+        translator = {
+            k.replace("translator.", "module.", 1): v
+            for name in averages
+            for k, v in renamed[name].items()
+        }
+        checkpoint[AVERAGE] = {"n_averaged": torch.tensor(1), **translator}
+    return checkpoint
+
+
+def to_cocosnet(checkpoint: Mapping[str, Any]) -> tuple[dict[str, State], list[str]]:
+    """The released state dicts from a checkpoint of this toolkit, converted or trained.
+
+    Returns:
+        {`G`, `Corr`, `D` where there is a discriminator, `G_ema` and `netCorr_ema` where there is
+        an average: state dict}, and the keys that the released code has no place for and that it
+        does not need (weights of losses).
+
+    Raises:
+        WeightsError: the networks have parts that CoCosNet has not, or lack some.
+    """
+    state = checkpoint["state_dict"]
+    losses = [key for key in state if key.startswith("losses.")]
+    networks = _split({k: v for k, v in state.items() if not k.startswith("losses.")})
+    carried = checkpoint.get(ENTRY, {})
+    if "discriminator" in networks:
+        networks["discriminator"].update(carried.get("unused", {}))
+    average = {
+        f"translator.{key.removeprefix('module.')}": value
+        for key, value in checkpoint.get(AVERAGE, {}).items()
+        if key != "n_averaged"
+    }
+    networks |= {f"average {name}": part for name, part in _split(average).items()}
+    missing = [name for name in ("generator", "alignment") if name not in networks]
+    if missing:
+        raise WeightsError(f"the checkpoint holds no {' and no '.join(missing)}")
+    # what CoCosNet cannot build, such as another number of blocks, shows as missing keys
+    task = carried.get("task", "ade20k")
+    to_toolkit(
+        task, networks["generator"], networks["alignment"], networks.get("discriminator"),
+        files={name: f"the checkpoint's {name}, in the released names" for name in networks},
+    )  # fmt: skip
+    for name, versions in carried.get("versions", {}).items():
+        if name in networks:
+            networks[name]._metadata = OrderedDict(versions)  # type: ignore[attr-defined]
+    return {LABELS[name]: part for name, part in networks.items()}, losses
+
+
+def _split(state: State) -> dict[str, OrderedDict[str, Tensor]]:
+    networks: dict[str, OrderedDict[str, Tensor]] = {}
+    foreign = []
+    for key, value in state.items():
+        place = to_theirs(key)
+        if place is None:
+            foreign.append(key)
+        else:
+            networks.setdefault(place[0], OrderedDict())[place[1]] = value
+    if foreign:
+        raise WeightsError(
+            f"CoCosNet has no place for {len(foreign)} tensors of this checkpoint:\n  "
+            + "\n  ".join(foreign)
+            + "\nOnly networks without additions of MCL-Net (self_correlation=None, "
+            "correspondence.hidden=None) can be written in the released form."
+        )
+    return networks
+
+
+def _agreed_channels(architecture: Architecture, files: Mapping[str, str]) -> int:
+    channels = architecture.channels
+    if len(set(channels.values())) > 1 and not architecture.problems:
+        listed = ", ".join(f"{files.get(n, n)}: {c}" for n, c in channels.items())
+        raise WeightsError(
+            f"the files differ in the channels of the condition ({listed}); give the files of one "
+            f"training"
+        )
+    return channels["alignment"]
+
+
+def _expected(
+    model: Mapping[str, Any], with_discriminator: bool
+) -> dict[str, dict[str, tuple[int, ...]]]:
+    """{network: {released key: shape}} of the networks that the config builds."""
+    try:
+        with torch.device("meta"):
+            parts = {"translator": Translator(**{k: model[k] for k in TRANSLATOR_SETTINGS})}
+            if with_discriminator:
+                parts["discriminator"] = build_component(
+                    DISCRIMINATORS,
+                    model["discriminator"],
+                    "model.discriminator",
+                    in_channels=model["condition_channels"] + 3,
+                )
+    except ConfigError as error:
+        raise WeightsError(f"no networks of this toolkit have these shapes: {error}") from error
+    expected: dict[str, dict[str, tuple[int, ...]]] = {name: {} for name in NETWORKS}
+    for part, module in parts.items():
+        for key, value in module.state_dict().items():
+            place = to_theirs(f"{part}.{key}")
+            assert place is not None, key
+            expected[place[0]][place[1]] = tuple(value.shape)
+    return expected
+
+
+def _rename(
+    network: str, state: State, expected: Mapping[str, tuple[int, ...]] | None
+) -> tuple[dict[str, Tensor], list[str]]:
+    """`state` under our names, and what is wrong with it."""
+    renamed: dict[str, Tensor] = {}
+    problems = []
+    for key, value in state.items():
+        ours = to_ours(network, key)
+        if ours is not None and (expected is None or key in expected):
+            renamed[ours] = value
+            if expected is not None and tuple(value.shape) != expected[key]:
+                wanted = _shape(expected[key])
+                problems.append(f"misshapen  {key}: {_shape(value.shape)} found, {wanted} expected")
+        elif not (network == "discriminator" and UNUSED.match(key)):
+            problems.append(f"unknown    {key}: {_shape(value.shape)}")
+    for key, shape in (expected or {}).items():
+        if key not in state:
+            problems.append(f"missing    {key}: {_shape(shape)}")
+    if len(problems) > len(state) // 2:
+        fits = {n: sum(to_ours(n, key) is not None for key in state) for n in NETWORKS}
+        best = max(fits, key=lambda n: fits[n])
+        if best != network and fits[best]:
+            problems.insert(0, f"these are keys of the {best}, not of the {network}")
+    return renamed, problems
+
+
+def _refuse(problems: Mapping[str, Sequence[str]], files: Mapping[str, str]) -> None:
+    listed = [
+        f"{files.get(name, name)}:\n    " + "\n    ".join(lines)
+        for name, lines in problems.items()
+        if lines
+    ]
+    if listed:
+        raise WeightsError(
+            "these are not the networks of one released CoCosNet:\n  "
+            + "\n  ".join(listed)
+            + "\nGive whole state dicts as the released code saves them (*_net_G.pth, "
+            "*_net_Corr.pth, *_net_D.pth)."
+        )
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _plain_versions(state: Any) -> dict[str, Any]:
+    """torch's format versions of a state dict's modules."""
+    return {name: dict(entry) for name, entry in state._metadata.items()}

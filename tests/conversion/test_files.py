@@ -1,0 +1,105 @@
+import pickle
+
+import pytest
+import torch
+
+from mcltoolkit.conversion import convert_files, read_released, summary, write_cocosnet
+from mcltoolkit.errors import WeightsError
+
+FILES = {"generator": "G", "alignment": "Corr", "discriminator": "D"}
+
+
+@pytest.fixture
+def folder(cocosnet, tmp_path):
+    states = cocosnet.make(**cocosnet.TASKS["deepfashion"])
+    for network, label in FILES.items():
+        torch.save(states[network], tmp_path / f"10_net_{label}.pth")
+    return tmp_path
+
+
+def convert(folder, **changed):
+    paths = {network: folder / f"10_net_{label}.pth" for network, label in FILES.items()}
+    return convert_files("deepfashion", out=folder / "out" / "ours.pth", **{**paths, **changed})
+
+
+def test_files_go_there_and_back(folder):
+    made = convert(folder)
+    read = torch.load(folder / "out" / "ours.pth", weights_only=True)
+    assert read["config"] == made["config"]
+    files, notes = write_cocosnet(folder / "out" / "ours.pth", folder / "back")
+    assert [file.name for file in files] == [f"latest_net_{label}.pth" for label in FILES.values()]
+    assert notes == []
+    for file, label in zip(files, FILES.values(), strict=True):
+        ours = torch.load(file, weights_only=True)
+        theirs = torch.load(folder / f"10_net_{label}.pth", weights_only=True)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_what_a_training_here_leaves_out_is_said(folder):
+    content = convert(folder)
+    content["cocosnet"]["unused"] = {}
+    content["state_dict"]["losses.terms.mcl.head.weight"] = torch.zeros(1)
+    torch.save(content, folder / "trained.pth")
+    _, (left_out, decoder) = write_cocosnet(folder / "trained.pth", folder / "back")
+    assert "left out" in left_out
+    assert "losses.terms.mcl.head.weight" in left_out
+    assert "without the decoder" in decoder
+
+
+def test_torch_s_own_spectral_norm_and_its_versions_survive(tmp_path):
+    old = torch.nn.utils.spectral_norm(torch.nn.Conv2d(2, 3, 3))
+    torch.save(old.state_dict(), tmp_path / "old.pth")
+    state = read_released(tmp_path / "old.pth")
+    assert state._metadata[""]["spectral_norm"] == {"weight.version": 1}
+
+
+def test_the_summary_says_what_happened_to_the_decoder(folder):
+    text = summary(convert(folder))
+    assert "task deepfashion: 4 condition channels" in text
+    assert "decoder, which no forward pass uses, is carried beside the model" in text
+    assert "base_width=4" in text
+    assert "none given" in summary(convert(folder, discriminator=None))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"state_dict": {"fc.weight": torch.zeros(1)}}, "holds state_dict beside or around"),
+        ({"module.fc.weight": torch.zeros(1)}, "begin with 'module.'"),
+        ([torch.zeros(1)], "holds list, not a state dict"),
+        ({}, "not a state dict"),
+    ],
+)
+def test_other_contents_are_refused(tmp_path, content, words):
+    torch.save(content, tmp_path / "file.pth")
+    with pytest.raises(WeightsError, match=words):
+        read_released(tmp_path / "file.pth")
+
+
+class Harmful:
+    def __reduce__(self):
+        return print, ("this must never be printed",)
+
+
+def test_nothing_in_a_file_is_run(tmp_path, capsys):
+    torch.save({"fc.weight": Harmful()}, tmp_path / "file.pth")
+    (tmp_path / "raw.pth").write_bytes(pickle.dumps(Harmful()))
+    for name in ("file.pth", "raw.pth"):
+        with pytest.raises(WeightsError, match=f"{name} cannot be read as tensors and plain"):
+            read_released(tmp_path / name)
+    assert "never" not in capsys.readouterr().out
+
+
+def test_missing_and_broken_files(folder):
+    with pytest.raises(WeightsError, match=r"none\.pth does not exist"):
+        convert(folder, generator=folder / "none.pth")
+    broken = folder / "broken.pth"
+    broken.write_bytes((folder / "10_net_G.pth").read_bytes()[:-3000])
+    with pytest.raises(WeightsError, match=r"broken\.pth cannot be read"):
+        convert(folder, generator=broken)
+    with pytest.raises(WeightsError, match="belong together"):
+        convert(folder, average_generator=folder / "10_net_G.pth")
+    with pytest.raises(WeightsError, match="no 'state_dict'"):
+        write_cocosnet(folder / "10_net_G.pth", folder / "back")

@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mcltoolkit.conversion import RECIPES, to_toolkit
+from mcltoolkit.engine.config import load_config
+from mcltoolkit.registry import MODELS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def assembled(cocosnet, task):
+    return to_toolkit(task, **cocosnet.make(**cocosnet.TASKS[task]))
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [  # the released training and test options of each task
+        ("ade20k", dict(per=0.01, layer="relu5_2", pse=1, cyc=None, mask=100, self_warp=None)),
+        ("celebahq", dict(per=0.001, layer="relu4_2", pse=10, cyc=0.1, mask=100, self_warp=None)),
+        ("celebahqedge", dict(per=0.001, layer="relu4_2", pse=10, cyc=1, mask=None)),
+        ("deepfashion", dict(per=0.001, layer="relu4_2", pse=10, cyc=None, self_warp=100)),
+    ],
+)
+def test_loss_weights_are_the_released_ones(cocosnet, task, expected):
+    losses = assembled(cocosnet, task)["config"]["model"]["losses"]
+    assert losses["per"]["layer"] == expected.pop("layer")
+    for name, weight in expected.items():
+        assert (losses[name]["weight"] if name in losses else None) == weight, name
+    for name in ("adv", "feature_matching", "cxt", "fcst"):
+        assert losses[name]["weight"] == 10
+
+
+@pytest.mark.parametrize(
+    ("task", "mix", "warp", "upsample", "condition"),
+    [
+        ("ade20k", True, "average", "nearest", "labels"),
+        ("celebahq", True, "average", "bilinear", "labels"),
+        ("celebahqedge", True, "average", "bilinear", "maps"),
+        ("deepfashion", False, "patch", "bilinear", "maps"),
+    ],
+)
+def test_what_shapes_cannot_tell(cocosnet, task, mix, warp, upsample, condition):
+    config = assembled(cocosnet, task)["config"]
+    settings = config["model"]["correspondence"]
+    assert settings["mask_mix"] is mix
+    assert settings.get("warp", "average") == warp
+    assert settings.get("upsample", "nearest") == upsample
+    assert (settings["centre"], settings["temperature"]) == ("channels", 0.01)
+    assert config["model"]["image_encoder"]["spade_norm"] == "pono"
+    assert config["inference"] == {"size": (256, 256), "condition": condition}
+
+
+@pytest.mark.parametrize("task", RECIPES)
+def test_the_config_builds_the_whole_model_and_is_plain_data(cocosnet, task):
+    checkpoint = assembled(cocosnet, task)
+    config = checkpoint["config"]
+    json.dumps(config)  # raises for anything but numbers, texts, lists and dicts
+    config["model"]["vgg"].update(weights="random", width_divisor=16)
+    model = MODELS.build(config["model"])
+    model.load_state_dict(checkpoint["state_dict"])
+    assert torch.equal(
+        model.translator.generator.last.bias,
+        checkpoint["state_dict"]["translator.generator.last.bias"],
+    )
+
+
+def test_ade20k_agrees_with_the_shipped_config(cocosnet):
+    shipped = load_config(ROOT / "configs" / "cocosnet_ade20k.py")
+    config = assembled(cocosnet, "ade20k")["config"]
+    ours, theirs = config["model"], shipped.model.to_dict()
+    for name, loss in ours["losses"].items():
+        assert theirs["losses"][name] == loss, name
+    assert {k for k, v in theirs["losses"].items() if v} == ours["losses"].keys()
+    for name in ("mask_mix", "centre", "neighbourhood", "temperature", "hidden"):
+        assert theirs["correspondence"][name] == ours["correspondence"][name], name
+    for side in ("generator", "discriminator"):
+        optimizer = shipped.optim_wrapper[side].optimizer.to_dict()
+        assert optimizer == config["optim_wrapper"][side]["optimizer"]
+    assert shipped.train_cfg.max_epochs == config["train_cfg"]["max_epochs"]
+    assert shipped.num_classes == RECIPES["ade20k"].channels
+    assert shipped.ignore_label == RECIPES["ade20k"].ignore_label
