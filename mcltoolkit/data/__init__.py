@@ -1,7 +1,9 @@
 """Data sets, samplers and geometry: from files, or from nothing, to samples."""
 
 from mcltoolkit.data.ade20k import ADE20K
+from mcltoolkit.data.celebahq import CelebAHQEdges, CelebAHQMasks
 from mcltoolkit.data.conditions import ConditionSource, DenseMaps, LabelMaps
+from mcltoolkit.data.deepfashion import DeepFashion
 from mcltoolkit.data.draws import Draw
 from mcltoolkit.data.exemplar_dataset import ExemplarDataset, RecordDataset
 from mcltoolkit.data.exemplars import ExemplarChoice, ExemplarLine, read_exemplar_list
@@ -15,7 +17,10 @@ from mcltoolkit.data.transforms import Geometry, PILResize, build_transform
 
 __all__ = [
     "ADE20K",
+    "CelebAHQEdges",
+    "CelebAHQMasks",
     "ConditionSource",
+    "DeepFashion",
     "DenseMaps",
     "Draw",
     "ExemplarChoice",

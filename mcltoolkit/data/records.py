@@ -13,8 +13,8 @@ class Picture:
     Attributes:
         name: unique among the conditions of a data set.
         image: path of the image.
-        labels: path of the label map, or the pattern of paths that the data set's
-            `ConditionSource` reads.
+        labels: path of the label map; where the condition is read from several files, what their
+            paths begin with.
     """
 
     name: str
