@@ -29,6 +29,7 @@ setup(
         "mmcv-lite>=2.2.0",  # the pure-Python build of mmcv; nothing here needs compiled ops
         "timm>=1.0,<2",
         "albumentations>=2.0.8,<2.1",
+        "scikit-image>=0.22,<1",
         "pluggy>=1.5,<2",
         "pyyaml>=6",
         "numpy>=1.24",

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mcltoolkit.data.exemplar_dataset import Colours, Step
+from mcltoolkit.data.conditions import Colours
+from mcltoolkit.data.exemplar_dataset import Step
 from mcltoolkit.data.exemplars import ExemplarChoice
 from mcltoolkit.data.folder import FolderDataset
 from mcltoolkit.errors import DataError
@@ -40,7 +41,8 @@ class ADE20K(FolderDataset):
         public: images/{training,validation}/NAME.jpg, annotations/{training,validation}/NAME.png
         flat:   {training,validation}/NAME.jpg and NAME.png side by side
 
-    Labels are 0..150 as stored: 0 is unknown (the ignore label), 151 classes in all.
+    Labels are 0..150 as stored: 0 is unknown (the ignore label), 151 classes in all. Channel k of
+    the one-hot condition is label k, unknown included, as in the released networks.
 
     Args:
         data_root: the folder with `images` and `annotations`, or with the splits.

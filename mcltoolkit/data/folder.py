@@ -6,15 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mcltoolkit.data.exemplar_dataset import (
-    Colours,
-    ExemplarDataset,
-    Picture,
-    Record,
-    Step,
-    few,
-)
+from mcltoolkit.data.conditions import Colours
+from mcltoolkit.data.exemplar_dataset import ExemplarDataset, Step
 from mcltoolkit.data.exemplars import ExemplarChoice, ExemplarLine, read_exemplar_list
+from mcltoolkit.data.records import Picture, Record, few
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.registry import DATASETS
 

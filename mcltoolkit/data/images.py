@@ -17,6 +17,7 @@ from mcltoolkit.errors import DataError
 
 IMAGE_MODES = ("L", "P", "RGB")
 LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
+REGION_MODES = ("1", "L", "P", "RGB")
 _SHOWN = 8
 
 
@@ -80,6 +81,33 @@ def read_labels(
     if not mapping:
         return stored.astype(dtype, copy=False)
     return result[np.searchsorted(values, stored)].astype(dtype)
+
+
+def read_region(path: str | Path) -> np.ndarray:
+    """A mask file, black with one white region, as (H, W) bool.
+
+    Raises:
+        DataError: the file is missing, unreadable or truncated, has transparency or 16 bits, or
+            holds other colours.
+    """
+    image = _load(path, "mask")
+    if image.mode not in REGION_MODES:
+        raise DataError(
+            f"mask {path}: mode {image.mode!r} found, allowed are {', '.join(REGION_MODES)} with "
+            f"8 bits, black and white; convert it"
+        )
+    grey = np.array(image.convert("L"))
+    values = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
+    wrong = values[(values > 0) & (values < 255)]
+    if wrong.size:
+        more = f" and {wrong.size - _SHOWN} more" if wrong.size > _SHOWN else ""
+        raise DataError(
+            f"mask {path}: grey value{'s' if wrong.size > 1 else ''} "
+            f"{', '.join(str(v) for v in wrong[:_SHOWN])}{more} found, allowed are 0 (outside) and "
+            f"255 (inside); save it without smoothing and without lossy compression"
+        )
+    region: np.ndarray = grey == 255
+    return region
 
 
 def image_to_tensor(image: np.ndarray) -> Tensor:

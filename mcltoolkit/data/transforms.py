@@ -1,4 +1,4 @@
-"""Geometry by albumentations, the same for an image and its labels.
+"""Geometry by albumentations, the same for an image and its labels or condition maps.
 
 Two things are added to albumentations: resizing as PIL does it (OpenCV's bicubic aliases when it
 shrinks, its nearest is shifted by half a pixel), and randomness that one generator a call decides.
@@ -25,9 +25,22 @@ from mcltoolkit.registry import TRANSFORMS
 Transform: TypeAlias = "A.BasicTransform | A.BaseCompose"
 
 
+def pil_resize(array: np.ndarray, height: int, width: int, how: Image.Resampling) -> np.ndarray:
+    """An image (H, W, 3) uint8 or one map (H, W) of any integer type, resized as PIL does."""
+    if array.shape[:2] == (height, width):
+        return array.copy()
+    # PIL's 16-bit modes are patchy; its 32-bit mode takes every label.
+    wide = array if array.dtype == np.uint8 else array.astype(np.int32)
+    resized = np.array(Image.fromarray(wide).resize((width, height), how))
+    return resized.astype(array.dtype, copy=False)
+
+
 @TRANSFORMS.register_module()
 class PILResize(A.DualTransform):
     """Resize as PIL does: images bicubic with antialiasing, labels nearest with pixel centres.
+
+    As the first step of a `Geometry`, it also tells at which size a condition that is computed
+    from photo and files (edges, distance maps) is computed.
 
     Args:
         height, width: the new size, pixels.
@@ -69,18 +82,15 @@ class PILResize(A.DualTransform):
         return max(1, round(height * scale)), max(1, round(width * scale))
 
     def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
-        """The image (H, W, C) uint8, resized."""
-        return self._resize(img, Image.Resampling.BICUBIC)
+        """The image (H, W, 3) uint8, resized."""
+        return pil_resize(img, *self.new_size(*img.shape[:2]), Image.Resampling.BICUBIC)
 
     def apply_to_mask(self, mask: np.ndarray, **params: Any) -> np.ndarray:
-        """The labels (H, W), resized; no new value appears."""
-        # PIL's 16-bit modes are patchy; its 32-bit mode takes every label.
-        wide = mask if mask.dtype == np.uint8 else mask.astype(np.int32)
-        return self._resize(wide, Image.Resampling.NEAREST).astype(mask.dtype, copy=False)
-
-    def _resize(self, array: np.ndarray, how: Image.Resampling) -> np.ndarray:
-        height, width = self.new_size(*array.shape[:2])
-        return np.array(Image.fromarray(array).resize((width, height), how))
+        """The labels (H, W) or maps (H, W, C), resized; no new value appears."""
+        size, how = self.new_size(*mask.shape[:2]), Image.Resampling.NEAREST
+        if mask.ndim == 2:
+            return pil_resize(mask, *size, how)
+        return np.dstack([pil_resize(m, *size, how) for m in mask.transpose(2, 0, 1)])
 
 
 def build_transform(config: Mapping[str, Any] | Transform) -> Transform:
@@ -136,19 +146,26 @@ class Geometry:
         self.steps = [build_transform(step) for step in steps]
         self._compose = A.Compose(self.steps)
 
+    def load_size(self, height: int, width: int) -> tuple[int, int]:
+        """The (height, width) that a leading `PILResize` gives a picture; without one, its own."""
+        first = self.steps[0] if self.steps else None
+        if isinstance(first, PILResize) and first.p == 1:
+            return first.new_size(height, width)
+        return height, width
+
     def __call__(
         self, image: np.ndarray, labels: np.ndarray, rng: np.random.Generator, name: str = "picture"
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Apply the chain to an image and its labels alike.
+        """Apply the chain to an image and its labels or condition maps alike.
 
         Args:
             image: (H, W, 3) uint8.
-            labels: (H, W).
+            labels: (H, W), or (H, W, C) maps.
             rng: decides every random choice; draws are taken from it.
             name: what to call the picture in an error.
 
         Returns:
-            image (H', W', 3) uint8 and labels (H', W').
+            image (H', W', 3) uint8 and labels (H', W') or maps (H', W', C).
 
         Raises:
             DataError: the picture does not suit a step, being smaller than the crop for example.
@@ -168,10 +185,10 @@ class Geometry:
                 f"change `geometry`"
             ) from error
         image, labels = done["image"], done["mask"]
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[:2] != labels.shape:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[:2] != labels.shape[:2]:
             raise ConfigError(
                 f"geometry {self} returns an image of {image.dtype} {image.shape} with labels "
-                f"{labels.shape}; allowed is uint8 (H, W, 3) with (H, W): drop steps such as "
+                f"{labels.shape}; allowed is uint8 (H, W, 3) with (H, W, ...): drop steps such as "
                 f"Normalize or ToTensorV2, the data set does both itself"
             )
         return image, labels

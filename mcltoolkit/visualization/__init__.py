@@ -6,6 +6,7 @@ from mcltoolkit.visualization.images import (
     colour_labels,
     condition_picture,
     image_grid,
+    paint_condition,
     prediction_grid,
     save_png,
     to_uint8,
@@ -13,6 +14,7 @@ from mcltoolkit.visualization.images import (
 from mcltoolkit.visualization.matches import draw_match, position_key, position_map
 from mcltoolkit.visualization.report import Report
 from mcltoolkit.visualization.run_report import translation_report
+from mcltoolkit.visualization.sheets import sample_sheet
 
 __all__ = [
     "Report",
@@ -24,10 +26,12 @@ __all__ = [
     "draw_match",
     "find_scalars",
     "image_grid",
+    "paint_condition",
     "position_key",
     "position_map",
     "prediction_grid",
     "read_scalars",
+    "sample_sheet",
     "save_png",
     "to_uint8",
     "translation_report",

@@ -59,22 +59,54 @@ def colour_labels(labels: Tensor | npt.NDArray[Any], palette: Palette) -> Pictur
     return colours[values.astype(np.int64)]
 
 
-def condition_picture(prediction: Prediction, palette: Palette | None = None) -> Picture:
-    """The condition as a picture (H, W, 3).
+def condition_picture(
+    prediction: Prediction,
+    palette: Palette | None = None,
+    shown_channels: Sequence[int] | None = None,
+) -> Picture:
+    """The condition of a prediction as a picture (H, W, 3), see `paint_condition`."""
+    return paint_condition(prediction.labels, prediction.condition, palette, shown_channels)
 
-    Labels are painted with the palette (`class_palette` where it is None). Of a dense condition
-    the first three channels become red, green and blue (edges: all edges and two distance maps;
-    poses: the skeleton), or the first one grey where there are fewer.
+
+def paint_condition(
+    labels: Tensor | None,
+    dense: Tensor | None,
+    palette: Palette | None = None,
+    shown_channels: Sequence[int] | None = None,
+) -> Picture:
+    """A condition as a picture (H, W, 3).
+
+    Labels are painted with the palette; where a dense condition with one channel a class sets
+    further classes beside the label (glasses before eyes), these are painted over it. Of a dense
+    condition alone, the shown channels become grey, or red, green and blue.
+
+    Args:
+        labels: (H, W), where the condition is a label map.
+        dense: (C, H, W), where it is known.
+        palette: (K, 3); `class_palette` where it is None.
+        shown_channels: one channel or three, values in [0, 1], as a data set's metainfo gives
+            them. Where it is None, the first three channels are taken (the first, where there are
+            fewer), each filling its own range.
 
     Raises:
-        DataError: a label without a colour.
+        DataError: a label without a colour, or neither labels nor dense condition.
     """
-    if prediction.labels is not None:
+    if labels is not None:
         if palette is None:
-            palette = class_palette(prediction.condition.shape[0])
-        return colour_labels(prediction.labels, palette)
-    dense = prediction.condition.detach().float().cpu()
-    shown = dense[:3] if dense.shape[0] >= 3 else dense[:1]
+            palette = class_palette(int(labels.max()) + 1 if dense is None else dense.shape[0])
+        picture = colour_labels(labels, palette)
+        if dense is not None and dense.shape[0] == len(palette):
+            further = dense.detach().cpu() > 0
+            further.scatter_(0, labels.detach().cpu().unsqueeze(0), False)
+            places = further.any(0)
+            picture[places.numpy()] = colour_labels(further.int().argmax(0)[places], palette)
+        return picture
+    if dense is None:
+        raise DataError("neither labels nor a dense condition is given; there is nothing to paint")
+    values = dense.detach().float().cpu()
+    if shown_channels is not None:
+        return to_uint8(values[list(shown_channels)] * 2 - 1)
+    shown = values[:3] if values.shape[0] >= 3 else values[:1]
     low, high = shown.amin(), shown.amax()
     if low < 0 and low >= -1 and high <= 1:
         return to_uint8(shown)
@@ -182,12 +214,14 @@ GRID_COLUMNS = ("condition", "exemplar", "warped", "output", "truth")
 
 
 def prediction_pictures(
-    prediction: Prediction, palette: Palette | None = None
+    prediction: Prediction,
+    palette: Palette | None = None,
+    shown_channels: Sequence[int] | None = None,
 ) -> list[Picture | None]:
     """Condition, exemplar, warped exemplar, output and truth (None where there is none)."""
     truth = prediction.truth
     return [
-        condition_picture(prediction, palette),
+        condition_picture(prediction, palette, shown_channels),
         to_uint8(prediction.exemplar),
         to_uint8(prediction.warped),
         to_uint8(prediction.fake),
@@ -195,13 +229,20 @@ def prediction_pictures(
     ]
 
 
-def prediction_grid(predictions: Sequence[Prediction], palette: Palette | None = None) -> Picture:
+def prediction_grid(
+    predictions: Sequence[Prediction],
+    palette: Palette | None = None,
+    shown_channels: Sequence[int] | None = None,
+) -> Picture:
     """One row a prediction: condition, exemplar, warped exemplar, output and, where known, truth.
+
+    Args:
+        palette, shown_channels: see `paint_condition`.
 
     Raises:
         DataError: no predictions, or a label without a colour.
     """
-    rows = [prediction_pictures(prediction, palette) for prediction in predictions]
+    rows = [prediction_pictures(p, palette, shown_channels) for p in predictions]
     columns = len(GRID_COLUMNS)
     if all(row[-1] is None for row in rows):
         columns -= 1

@@ -91,6 +91,7 @@ def draw_match(
     points: int | Sequence[Place] = 8,
     palette: Palette | None = None,
     background: tuple[int, int, int] | None = PAPER,
+    shown_channels: Sequence[int] | None = None,
 ) -> Picture:
     """Condition (left) and exemplar (right), with numbered points joined to their best match.
 
@@ -102,13 +103,14 @@ def draw_match(
         palette: colours of the condition's classes.
         background: colour between the images; None makes it transparent, so that the picture has
             four channels.
+        shown_channels: of a dense condition, see `paint_condition`.
 
     Raises:
         ConfigError: a point outside the grid.
     """
     places = choose_places(prediction, points) if isinstance(points, int) else list(points)
     partners = matched_places(prediction, places)
-    left = _panel(condition_picture(prediction, palette))
+    left = _panel(condition_picture(prediction, palette, shown_channels))
     right = _panel(to_uint8(prediction.exemplar))
     height = max(left.shape[0], right.shape[0])
     shift = left.shape[1] + PANEL_GAP

@@ -50,6 +50,7 @@ def translation_report(
     introduction: str = INTRODUCTION,
     rows: int = 8,
     matches: int = 4,
+    shown_channels: Sequence[int] | None = None,
 ) -> Path:
     """Write the report of a run as one HTML file.
 
@@ -67,6 +68,7 @@ def translation_report(
         facts: what identifies the run: config, steps, seconds, versions.
         notes: explanations of metrics by name, beside the built-in ones.
         introduction: the text under the heading.
+        shown_channels: of a dense condition, see `paint_condition`.
 
     Raises:
         DataError: scalars that cannot be read, or labels without a colour.
@@ -78,10 +80,10 @@ def translation_report(
     if introduction:
         report.add_lead(introduction)
     report.add_tiles(headline(dict(metrics)))
-    _add_translations(report, predictions[:rows], palette)
+    _add_translations(report, predictions[:rows], palette, shown_channels)
     if classes and palette is not None:
         _add_legend(report, predictions[:rows], palette, classes)
-    _add_matches(report, predictions[:matches], palette)
+    _add_matches(report, predictions[:matches], palette, shown_channels)
     if metrics:
         report.add_metrics_table(metrics, notes, text=METRICS_TEXT)
     scalars = read_scalars(scalars_file) if scalars_file else {}
@@ -99,13 +101,16 @@ def translation_report(
 
 
 def _add_translations(
-    report: Report, predictions: Sequence[Prediction], palette: Palette | None
+    report: Report,
+    predictions: Sequence[Prediction],
+    palette: Palette | None,
+    shown_channels: Sequence[int] | None,
 ) -> None:
     if not predictions:
         return
     pictures, captions, names = [], [], []
     for prediction in predictions:
-        row = prediction_pictures(prediction, palette)
+        row = prediction_pictures(prediction, palette, shown_channels)
         columns = list(GRID_COLUMNS)
         if not prediction.paired:
             columns[-1] = "own image"
@@ -125,13 +130,18 @@ def _add_translations(
 
 
 def _add_matches(
-    report: Report, predictions: Sequence[Prediction], palette: Palette | None
+    report: Report,
+    predictions: Sequence[Prediction],
+    palette: Palette | None,
+    shown_channels: Sequence[int] | None,
 ) -> None:
     if not predictions:
         return
     rows = []
     for prediction in predictions:
-        picture = draw_match(prediction, palette=palette, background=None)
+        picture = draw_match(
+            prediction, palette=palette, background=None, shown_channels=shown_channels
+        )
         key = position_key(prediction.match.exemplar_grid)
         rows.append([picture, np.asarray(key), position_map(prediction)])
     known = any(p.labels is not None and p.exemplar_labels is not None for p in predictions)

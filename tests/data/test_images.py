@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from mcltoolkit.data import image_to_tensor, labels_to_tensor, read_image, read_labels
+from mcltoolkit.data.images import read_region
 from mcltoolkit.errors import DataError
 
 
@@ -117,6 +118,35 @@ def test_label_map_replaces_before_the_check(tmp_path):
     assert read.tolist() == [[4, 0], [1, 4]]
     with pytest.raises(DataError, match=r"value 4 found, allowed are 0\.\.3"):
         read_labels(path, 4, {7: 0, 255: 1})
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "1"])
+def test_a_region_is_what_is_white(tmp_path, mode):
+    inside = np.random.default_rng(0).random((6, 9)) < 0.5
+    path = save(tmp_path / "a.png", inside.astype(np.uint8) * 255, mode)
+    np.testing.assert_array_equal(read_region(path), inside)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([[0, 255, 1]], "grey value 1 found, allowed are 0"),
+        ([[0, 128, 254]], "grey values 128, 254 found"),
+        ([[[255, 0, 0]]], "grey value 76 found"),
+        (np.arange(12).reshape(1, 12), "grey values 1, 2, 3, 4, 5, 6, 7, 8 and 3 more found"),
+    ],
+)
+def test_a_region_of_other_colours_is_refused(tmp_path, values, message):
+    path = save(tmp_path / "a.png", np.array(values, dtype=np.uint8))
+    with pytest.raises(DataError, match=message) as caught:
+        read_region(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_region_with_transparency_is_refused(tmp_path):
+    path = save(tmp_path / "a.png", np.zeros((2, 2, 4), np.uint8))
+    with pytest.raises(DataError, match="mode 'RGBA' found, allowed are 1, L, P, RGB"):
+        read_region(path)
 
 
 def test_tensors_have_range_layout_and_type():

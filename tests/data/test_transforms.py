@@ -100,6 +100,35 @@ def test_one_generator_decides_everything():
     assert (a[0] != c[0]).any()
 
 
+@pytest.mark.parametrize(
+    ("steps", "size"),
+    [
+        (RECIPE, (36, 36)),
+        ([dict(type="PILResize", short_side=20)], (20, 25)),
+        (RECIPE[1:], (40, 50)),
+        ([RECIPE[2], RECIPE[0]], (40, 50)),
+        ([dict(type="PILResize", height=9, width=9, p=0.5)], (40, 50)),
+        ([], (40, 50)),
+    ],
+)
+def test_the_load_size_is_that_of_a_leading_resize(steps, size):
+    assert Geometry(steps).load_size(40, 50) == size
+
+
+def test_maps_of_many_channels_move_like_the_image():
+    image, labels = coded(40, 50)
+    maps = np.dstack([(labels // (k + 1)).astype(np.uint8) for k in range(20)])
+    for seed in range(8):
+        geometry = Geometry(RECIPE)
+        one = geometry(image, maps, np.random.default_rng(seed))
+        assert one[1].shape == (32, 32, 20)
+        for k in (0, 7, 19):
+            alone = np.ascontiguousarray(maps[..., k])
+            other = geometry(image, alone, np.random.default_rng(seed))
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1][..., k], other[1])
+
+
 def test_steps_draw_independently():
     # Seeding each step alike would tie the flip to the place of the crop.
     geometry, (image, labels) = Geometry(RECIPE[1:]), coded(64, 64)

@@ -15,6 +15,7 @@ from mcltoolkit.visualization.images import (
     condition_picture,
     grid_layout,
     image_grid,
+    paint_condition,
     prediction_grid,
     save_png,
     to_uint8,
@@ -64,6 +65,38 @@ def test_condition_picture_of_labels_and_of_dense_maps(make_predictions) -> None
         dataclasses.replace(prediction, labels=None, condition=torch.ones(1, 2, 2))
     )
     assert (grey == 255).all()
+
+
+def test_shown_channels_are_shown_as_they_are() -> None:
+    dense = torch.rand(5, 4, 6, generator=torch.Generator().manual_seed(0)) * 0.5
+    levels = (dense * 255).round().permute(1, 2, 0).numpy()
+    assert (paint_condition(None, dense, shown_channels=(3,)) == levels[..., [3, 3, 3]]).all()
+    assert (paint_condition(None, dense, shown_channels=(0, 4, 2)) == levels[..., [0, 4, 2]]).all()
+    with pytest.raises(DataError, match="nothing to paint"):
+        paint_condition(None, None)
+
+
+def test_classes_beside_the_label_are_painted_over_it() -> None:
+    labels = torch.tensor([[0, 1, 1, 0]])
+    dense = torch.nn.functional.one_hot(labels, 3).permute(2, 0, 1).float()
+    alone = paint_condition(labels, dense, PALETTE)
+    assert (alone == colour_labels(labels, PALETTE)).all()
+    dense[2, 0, 1:3] = 1.0
+    expected = [[PALETTE[0], PALETTE[2], PALETTE[2], PALETTE[0]]]
+    assert (paint_condition(labels, dense, PALETTE) == np.array(expected)).all()
+    assert (dense[:2].sum(0) == 1).all(), "the condition is left alone"
+
+
+def test_grids_show_the_channels_that_are_asked_for(make_predictions) -> None:
+    dense = torch.zeros(4, 16, 24)
+    dense[2] = 1.0
+    prediction = dataclasses.replace(
+        make_predictions(torch.arange(24)[None])[0], labels=None, condition=dense
+    )
+    dark, light = (prediction_grid([prediction], shown_channels=(k,)) for k in (0, 2))
+    top, left = grid_layout([[to_uint8(prediction.fake)]], ["x"], [prediction.name]).origin(0, 0)
+    assert (dark[top + 1, left + 1] == 0).all()
+    assert (light[top + 1, left + 1] == 255).all()
 
 
 def test_grid_puts_every_pixel_in_its_place() -> None:

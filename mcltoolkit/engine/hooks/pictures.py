@@ -56,8 +56,8 @@ class GridHook(_Collector):
         """Write the grid."""
         if not self.kept:
             return
-        palette = runner.val_dataloader.dataset.metainfo.get("palette")
-        grid = prediction_grid(self.kept, palette)
+        info = runner.val_dataloader.dataset.metainfo
+        grid = prediction_grid(self.kept, info.get("palette"), info.get("shown_channels"))
         save_png(grid, Path(runner.work_dir) / "grids" / f"iter_{runner.iter:06d}.png")
         runner.visualizer.add_image("translation", grid, step=runner.iter)
         self.kept.clear()
@@ -108,16 +108,18 @@ class ReportHook(_Collector):
         values = {name: float(value) for name, value in (metrics or {}).items()}
         write_json(folder / "metrics.json", values)
         info = runner.test_dataloader.dataset.metainfo
-        save_png(prediction_grid(self.kept, info.get("palette")), folder / "grid.png")
+        palette, shown = info.get("palette"), info.get("shown_channels")
+        save_png(prediction_grid(self.kept, palette, shown), folder / "grid.png")
         translation_report(
             folder / "report.html",
             self.kept,
             values,
-            palette=info.get("palette"),
+            palette=palette,
             classes=info.get("classes"),
             scalars_file=Path(self.scalars_file) if self.scalars_file else None,
             title=self.title,
             facts=self.facts,
+            shown_channels=shown,
         )
         self.kept.clear()
         runner.logger.info(f"report: {folder / 'report.html'}")

@@ -1,5 +1,7 @@
+import base64
 import json
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -9,7 +11,8 @@ import pytest
 from mcltoolkit.data import SyntheticScenes
 from mcltoolkit.engine.hooks import GridHook, ReportHook
 from mcltoolkit.engine.hooks.pictures import write_json
-from mcltoolkit.visualization import prediction_grid
+from mcltoolkit.visualization import condition_picture, prediction_grid
+from mcltoolkit.visualization.images import png_bytes
 
 
 @pytest.fixture
@@ -49,6 +52,24 @@ def test_the_grid_shows_the_first_samples_of_all_batches(runner, predictions, tm
         image, step = runner.shown.pop()
         assert np.array_equal(image, expected)
         assert step == 12
+
+
+def test_dense_conditions_are_shown_as_the_data_set_says(runner, predictions, tmp_path):
+    dense = [replace(p, labels=None) for p in predictions[:2]]
+    data = SimpleNamespace(dataset=SimpleNamespace(metainfo={"shown_channels": (1,)}))
+    runner.val_dataloader = runner.test_dataloader = data
+    expected = prediction_grid(dense, shown_channels=(1,))
+    assert not np.array_equal(expected, prediction_grid(dense))
+    grid, report = GridHook(), ReportHook(out_dir=str(tmp_path / "out"))
+    grid.after_val_iter(runner, 0, outputs=dense)
+    grid.after_val_epoch(runner, {})
+    assert np.array_equal(runner.shown[0][0], expected)
+    report.after_test_iter(runner, 0, outputs=dense)
+    report.after_test_epoch(runner, {})
+    assert np.array_equal(read(tmp_path / "out/grid.png"), expected)
+    shown = condition_picture(dense[0], shown_channels=(1,))
+    text = base64.b64encode(png_bytes(shown)).decode()
+    assert text in (tmp_path / "out/report.html").read_text()
 
 
 def test_predictions_of_an_aborted_validation_are_forgotten(runner, predictions):

@@ -1,0 +1,88 @@
+"""Face parts as one map of classes, with glasses as a layer over it.
+
+The 19 channels of the released CoCosNet for CelebA-HQ masks (Zhang et al., CVPR 2020): one-hot,
+but where glasses lie, their channel is set beside that of the part behind them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from mcltoolkit.data.conditions import Colours, LabelMaps, Read, load_image
+from mcltoolkit.data.images import labels_to_tensor, read_labels, read_region
+from mcltoolkit.data.records import Picture
+from mcltoolkit.data.transforms import Geometry, pil_resize
+from mcltoolkit.errors import DataError
+
+CLASSES = (
+    "background", "skin", "hair", "l_brow", "r_brow", "l_eye", "r_eye", "l_ear", "r_ear", "nose",
+    "u_lip", "mouth", "l_lip", "neck", "cloth", "hat", "eye_g", "ear_r", "neck_l",
+)  # fmt: skip
+"""l_ and r_ are the person's left and right; eye_g glasses, ear_r ear-ring, neck_l necklace."""
+
+GLASSES = CLASSES.index("eye_g")
+IDS_A_FOLDER = 2000
+
+
+class FaceMasks(LabelMaps):
+    """Labels from the combined file, and a dense condition that has the glasses too.
+
+    The labels are those of the combined file, without glasses: the mask loss compares these, as
+    the released code does. Background is the label that it ignores.
+
+    Args:
+        palette: 19 display colours, RGB in 0..255; None generates them.
+    """
+
+    def __init__(self, palette: Colours | None = None) -> None:
+        super().__init__(len(CLASSES), CLASSES, palette, ignore_label=0)
+
+    def read(self, picture: Picture, geometry: Geometry) -> Read:
+        """Photo and maps (H, W, 2): label and glasses.
+
+        Photo and masks may differ in size: both are brought to the size that the geometry begins
+        with. No glasses are worn where there is no file for them.
+
+        Raises:
+            DataError: a file is broken, or the combined file has the class of glasses.
+        """
+        _, image = load_image(picture, geometry)
+        labels = read_labels(picture.labels, self.num_channels, self.label_map)
+        if (labels == GLASSES).any():
+            raise DataError(
+                f"label map {picture.labels}: value {GLASSES} (eye_g, glasses) found, allowed are "
+                f"0..{self.num_channels - 1} without it; store the part behind the glasses, and "
+                f"the glasses in {glasses_file(picture.labels)}"
+            )
+        glasses = np.zeros(labels.shape, dtype=np.uint8)
+        path = glasses_file(picture.labels)
+        if path.is_file():
+            glasses = read_region(path).astype(np.uint8)
+        (height, width), nearest = image.shape[:2], Image.Resampling.NEAREST
+        maps = [pil_resize(one, height, width, nearest) for one in (labels, glasses)]
+        return image, np.dstack(maps)
+
+    def to_tensors(self, maps: np.ndarray) -> tuple[Tensor | None, Tensor | None]:
+        """Labels (H, W), and the condition (19, H, W) with 0 and 1."""
+        labels = labels_to_tensor(maps[..., 0])
+        condition = F.one_hot(labels, self.num_channels).permute(2, 0, 1).float()
+        condition[GLASSES] = torch.from_numpy(maps[..., 1].astype(np.float32))
+        return labels, condition
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Those of label maps, and `channels`: the dense condition has the classes' names."""
+        return {**super().metainfo, "channels": list(CLASSES)}
+
+
+def glasses_file(combined: str) -> Path:
+    """The part mask of the glasses that belongs to a combined label file."""
+    path = Path(combined)
+    return path.parents[1] / str(int(path.stem) // IDS_A_FOLDER) / f"{path.stem}_eye_g.png"
