@@ -272,13 +272,14 @@ def _training(config: Config, model: ExemplarGAN) -> dict[str, str]:
     for name, loader in (("training", "train"), ("validation", "val"), ("test", "test")):
         if settings := config.get(f"{loader}_dataloader"):
             batch = f"batches of {settings.get('batch_size', 1)} a process"
-            lines[f"{name} data"] = f"{_describe(settings['dataset'], DATASETS, 'split')}, {batch}"
+            dataset = _describe(settings.get("dataset") or {}, DATASETS, "split")
+            lines[f"{name} data"] = f"{dataset}, {batch}"
     for side, children in SIDES.items():
         owners = [getattr(model, child) for child in children]
         count = sum(_count(owner) for owner in owners if owner is not None)
         settings = (config.get("optim_wrapper") or {}).get(side)
         if settings and count:
-            optimiser = _describe(settings["optimizer"], OPTIMIZERS)
+            optimiser = _describe(settings.get("optimizer") or {}, OPTIMIZERS)
             lines[f"{side} optimiser"] = f"{optimiser}, on {count:,} parameters"
         elif settings:
             lines[f"{side} optimiser"] = f"not used: there is no {side} to train"
@@ -288,11 +289,20 @@ def _training(config: Config, model: ExemplarGAN) -> dict[str, str]:
         ("metrics", "test_evaluator", METRICS),
         ("hooks", "custom_hooks", HOOKS),
     ):
-        found = config.get(key)
-        if found:
-            listed = found if isinstance(found, list | tuple) else [found]
+        if listed := _listed(config.get(key)):
             lines[name] = "; ".join(_describe(settings, registry) for settings in listed)
     return lines
+
+
+def _listed(settings: Any) -> list[Any]:
+    """The components in a setting that the Runner takes as one, several, or several by name."""
+    if not settings:
+        return []
+    if isinstance(settings, Mapping) and not {"type", "metrics"} & set(settings):
+        return [one for named in settings.values() for one in _listed(named)]
+    if isinstance(settings, Mapping):
+        return _listed(settings["metrics"]) if "metrics" in settings else [settings]
+    return list(settings)
 
 
 def _describe(settings: Mapping[str, Any], registry: Registry, *only: str) -> str:
