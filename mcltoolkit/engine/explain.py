@@ -16,24 +16,18 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.engine.optim import SIDES
+from mcltoolkit.engine.explain_training import trained_numbers, training_lines
 from mcltoolkit.engine.provenance import Setting, settings_of
 from mcltoolkit.errors import ConfigError, ToolkitError
 from mcltoolkit.losses.base import Loss
 from mcltoolkit.models.exemplar_gan import TRANSLATOR_OUTPUTS, ExemplarGAN
 from mcltoolkit.registry import (
     CORRESPONDENCES,
-    DATASETS,
     DISCRIMINATORS,
     ENCODERS,
     GENERATORS,
-    HOOKS,
-    LOOPS,
     LOSSES,
-    METRICS,
     MODELS,
-    OPTIMIZERS,
-    PARAM_SCHEDULERS,
     Registry,
     build_component,
 )
@@ -154,7 +148,7 @@ def explain(
         parts=list(_parts(config, model, outputs)),
         terms=list(_terms(config, model)),
         off=[name for name in config.model.losses if name not in model.losses.terms],
-        training=_training(config, model),
+        training=training_lines(config, model),
         settings=settings_of(config, options),
     )
 
@@ -247,7 +241,7 @@ def _parts(config: Config, model: ExemplarGAN, outputs: Mapping[str, str]) -> It
             name,
             settings.type,
             registry.origin(settings.type),
-            None if part is None else _count(part),
+            None if part is None else trained_numbers(part),
             "not built: no loss reads it" if part is None else outputs.get(name, "not run"),
         )
     if vgg := config.model.get("vgg"):
@@ -264,59 +258,4 @@ def _terms(config: Config, model: ExemplarGAN) -> Iterable[Term]:
         reads = (*sorted(term.requires - {"image_features"}), *sorted(term.image_layers))
         if term.paired_only:
             reads += ("paired samples only",)
-        yield Term(name, kind, LOSSES.origin(kind), term.weight, reads, _count(term))
-
-
-def _training(config: Config, model: ExemplarGAN) -> dict[str, str]:
-    lines = {}
-    for name, loader in (("training", "train"), ("validation", "val"), ("test", "test")):
-        if settings := config.get(f"{loader}_dataloader"):
-            batch = f"batches of {settings.get('batch_size', 1)} a process"
-            dataset = _describe(settings.get("dataset") or {}, DATASETS, "split")
-            lines[f"{name} data"] = f"{dataset}, {batch}"
-    for side, children in SIDES.items():
-        owners = [getattr(model, child) for child in children]
-        count = sum(_count(owner) for owner in owners if owner is not None)
-        settings = (config.get("optim_wrapper") or {}).get(side)
-        if settings and count:
-            optimiser = _describe(settings.get("optimizer") or {}, OPTIMIZERS)
-            lines[f"{side} optimiser"] = f"{optimiser}, on {count:,} parameters"
-        elif settings:
-            lines[f"{side} optimiser"] = f"not used: there is no {side} to train"
-    for name, key, registry in (
-        ("rate", "param_scheduler", PARAM_SCHEDULERS),
-        ("length", "train_cfg", LOOPS),
-        ("metrics", "test_evaluator", METRICS),
-        ("hooks", "custom_hooks", HOOKS),
-    ):
-        if listed := _listed(config.get(key)):
-            lines[name] = "; ".join(_describe(settings, registry) for settings in listed)
-    return lines
-
-
-def _listed(settings: Any) -> list[Any]:
-    """The components in a setting that the Runner takes as one, several, or several by name."""
-    if not settings:
-        return []
-    if isinstance(settings, Mapping) and not {"type", "metrics"} & set(settings):
-        return [one for named in settings.values() for one in _listed(named)]
-    if isinstance(settings, Mapping):
-        return _listed(settings["metrics"]) if "metrics" in settings else [settings]
-    return list(settings)
-
-
-def _describe(settings: Mapping[str, Any], registry: Registry, *only: str) -> str:
-    """`Component (plugin): setting value, ...`."""
-    kind = settings.get("type")
-    if not isinstance(kind, str):
-        raise ConfigError(
-            f"{dict(settings)} is no {registry.name}: it needs a 'type', such as "
-            f"dict(type={registry.example()!r})"
-        )
-    names = [name for name in settings if name != "type" and (not only or name in only)]
-    said = ", ".join(f"{name} {settings[name]}" for name in names)
-    return f"{kind} ({registry.origin(kind)})" + (f": {said}" if said else "")
-
-
-def _count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+        yield Term(name, kind, LOSSES.origin(kind), term.weight, reads, trained_numbers(term))
