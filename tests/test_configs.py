@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.engine.explain import explain
+from mcltoolkit.engine.explain import explain, lay_out
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
 from mcltoolkit.engine.provenance import differences
 from mcltoolkit.layers.norm import InstanceNorm, PositionalNorm
@@ -121,9 +121,7 @@ def reduced(name):
 @cache
 def full_size(name):
     """The translator of a config at full size, without memory."""
-    settings = {**config_of(name).model, "losses": {}, "discriminator": None}
-    with torch.device("meta"):
-        return MODELS.build(settings).translator
+    return lay_out(config_of(name)).translator
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -7,13 +7,16 @@ of full size is explained in seconds, without data set, weights or memory.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.explain_training import trained_numbers, training_lines
@@ -99,6 +102,19 @@ class Explanation:
     settings: list[Setting] = field(default_factory=list)
 
 
+class _NoNumbers(TorchFunctionMode):
+    """Shapes alone for the two operations of spectral norm's power iterations, of which a full-size
+    model runs thousands as it is built: on the meta device they compute nothing, slowly."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.mv and not kwargs:
+            return args[0].new_empty(len(args[0]))
+        if func is F.normalize and kwargs.get("out") is not None:
+            return kwargs["out"]
+        return func(*args, **kwargs)
+
+
 class _NotBuilt(nn.Module):
     """Stands for the fixed feature network, whose weights need not be there."""
 
@@ -130,7 +146,7 @@ def explain(
     size = size or image_size(config)
     for device in DEVICES:
         try:
-            model = _build(config, device)
+            model = lay_out(config, device)
             outputs = _outputs(model, size, device)
             break
         except ToolkitError:
@@ -172,13 +188,23 @@ def image_size(config: Config) -> tuple[int, int]:
     )
 
 
-def _build(config: Config, device: str) -> ExemplarGAN:
+def lay_out(config: Config, device: str = "meta") -> ExemplarGAN:
+    """The model of a config without its fixed feature network, for counts and shapes.
+
+    Args:
+        config: from `load_config`.
+        device: `meta`, which holds no numbers, or any other.
+
+    Raises:
+        ConfigError: a setting of `model` cannot be used.
+        UnknownComponentError: a component that no plugin registered.
+    """
     settings = dict(config.model)
     vgg = settings.get("vgg")
     if isinstance(vgg, Mapping) and vgg.get("type"):
         MODELS.get(vgg["type"])
         settings["vgg"] = {**vgg, "type": _NotBuilt}
-    with torch.device(device):
+    with torch.device(device), _NoNumbers() if device == "meta" else nullcontext():
         model = build_component(MODELS, settings, "model")
     if not isinstance(model, ExemplarGAN):
         raise ConfigError(
