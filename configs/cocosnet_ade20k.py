@@ -1,5 +1,7 @@
-"""CoCosNet on ADE20K with the released settings: MCL-Net without its two additions, PONO, Adam as
-released."""
+"""CoCosNet on ADE20K with the released settings.
+
+MCL-Net without its two additions; PONO, Adam and learning rate as released.
+"""
 
 _base_ = "mclnet_ade20k.py"
 
@@ -15,3 +17,4 @@ optim_wrapper = dict(
     generator=dict(optimizer=dict(betas=(0.0, 0.9), eps=1e-3)),
     discriminator=dict(optimizer=dict(betas=(0.0, 0.9))),
 )
+param_scheduler = dict(steps=100)  # one an epoch

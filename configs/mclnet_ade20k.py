@@ -16,7 +16,7 @@ model = dict(
     condition_channels=_base_.num_classes,
     condition_encoder=encoder,
     image_encoder=encoder,
-    correspondence=dict(mask_mix=True, centre="channels"),
+    correspondence=dict(mask_mix=True),
     losses=dict(
         per=dict(layer="relu5_2", weight=0.01),
         pse=dict(weight=1.0),

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
+from mmengine.config import DictAction
+
 from mcltoolkit import __version__
+from mcltoolkit.engine.config import load_config
+from mcltoolkit.engine.explain import explain
+from mcltoolkit.engine.explain_tables import print_differences, print_explanation
 from mcltoolkit.engine.launch import run_tool
+from mcltoolkit.engine.provenance import differences
 from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP
 from mcltoolkit.plugins import plugin_reports
 
@@ -26,15 +33,47 @@ def show_plugins() -> int:
     return sum(not report.loaded for report in reports)
 
 
+def show_explanation(options: argparse.Namespace) -> None:
+    """Print what a config assembles, or in which settings two configs differ."""
+    if options.diff is None:
+        size = None if options.size is None else tuple(options.size)
+        print_explanation(explain(options.config, options.cfg_options, size))
+        return
+    first, second = (
+        {**load_config(path, options.cfg_options)._cfg_dict, "work_dir": None}
+        for path in (options.config, options.diff)
+    )
+    print_differences((options.config, options.diff), differences(first, second))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command."""
     parser = argparse.ArgumentParser(prog="mcltoolkit", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("plugins", help="list plugins and what each registers")
+    explaining = commands.add_parser(
+        "explain", help="show the model, losses and training of a config, and who set what"
+    )
+    explaining.add_argument("config", help="config file, such as configs/mclnet_scenes.py")
+    explaining.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
+    )
+    explaining.add_argument(
+        "--size", nargs=2, type=int, metavar=("H", "W"), help="of the images; default: the data's"
+    )
+    explaining.add_argument(
+        "--diff", metavar="CONFIG", help="show only in which settings the two configs differ"
+    )
     parsed = parser.parse_args(arguments)
     if parsed.command == "plugins":
         run_tool(lambda: sys.exit(1 if show_plugins() else 0))
+    if parsed.command == "explain":
+        try:
+            run_tool(lambda: show_explanation(parsed))
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -54,6 +54,15 @@ class Registry(mm.Registry):
             )
         return found
 
+    def origin(self, key: str) -> str:
+        """Who registered the component `key`: a plugin, or the package that it lies in.
+
+        Raises:
+            UnknownComponentError: see `get`.
+        """
+        found = self.get(key)
+        return self.origins.get(key) or str(found.__module__).split(".")[0]
+
     def example(self) -> str:
         """The name of one registered component."""
         self.import_from_location()

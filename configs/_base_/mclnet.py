@@ -10,7 +10,13 @@ model = dict(
     condition_encoder=encoder,
     image_encoder=encoder,
     self_correlation=dict(type="SelfCorrelationMap", pooled=16, hidden=256, out_channels=256),
-    correspondence=dict(type="CosineCorrespondence", hidden=256, neighbourhood=3, temperature=0.01),
+    correspondence=dict(
+        type="CosineCorrespondence",
+        hidden=256,
+        neighbourhood=3,
+        centre="channels",
+        temperature=0.01,
+    ),
     generator=dict(type="SPADEGenerator", base_width=64, spade_norm="pono", attention=True),
     discriminator=dict(type="MultiScaleDiscriminator", base_width=64, attention=True),
     vgg=dict(type="VGG19Features", weights=None),  # a path, 'torchvision', or 'random' for trials

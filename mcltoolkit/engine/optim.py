@@ -139,17 +139,21 @@ class ConstantThenLinearLR(LinearLR):
     Args:
         optimizer: given by the Runner.
         constant: share of the training at the full rate, in [0, 1).
+        steps: the decay goes down a stair of that many equal steps, the first of which still has
+            the full rate; the released code takes one an epoch of the decay. None: a step an
+            iteration.
         end: last iteration; the Runner fills in the length of the training.
         by_epoch: must be False: the Runner fills in `end` in the unit that this setting names.
 
     Raises:
-        ConfigError: `constant` out of range, or `by_epoch` not set to False.
+        ConfigError: `constant` or `steps` out of range, or `by_epoch` not set to False.
     """
 
     def __init__(
         self,
         optimizer: Any,
         constant: float = 0.5,
+        steps: int | None = None,
         end: int = 0,
         by_epoch: bool = True,
         **kwargs: Any,
@@ -158,6 +162,9 @@ class ConstantThenLinearLR(LinearLR):
             raise ConfigError("param_scheduler ConstantThenLinearLR needs by_epoch=False; set it")
         if not 0 <= constant < 1:
             raise ConfigError(f"param_scheduler.constant is {constant}; allowed is 0 <= c < 1")
+        if steps is not None and steps < 1:
+            raise ConfigError(f"param_scheduler.steps is {steps}; allowed is None, or 1 or more")
+        self.steps = steps
         super().__init__(
             optimizer,
             start_factor=1.0,
@@ -167,3 +174,9 @@ class ConstantThenLinearLR(LinearLR):
             by_epoch=False,
             **kwargs,
         )
+
+    def _get_value(self) -> list[float]:
+        if self.steps is None:
+            return super()._get_value()
+        down = self.last_step * self.steps // self.total_iters
+        return [base * (1 - down / self.steps) for base in self.base_values]

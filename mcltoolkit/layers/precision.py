@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -17,4 +17,6 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 def without_autocast(x: Tensor) -> AbstractContextManager[None]:
     """A context in which operations on the device of `x` keep the precision of their inputs."""
+    if not torch.amp.is_autocast_available(x.device.type):  # the meta device, for one
+        return nullcontext()
     return torch.autocast(x.device.type, enabled=False)

@@ -60,6 +60,29 @@ def test_rate_is_constant_then_falls_linearly_to_zero():
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0)
 
 
+def test_stair_keeps_each_epoch_at_the_rate_the_released_code_gives_it():
+    """There, the rate falls by 1/4 of itself after each epoch that is numbered above 4, from 1 on;
+    here 4 + 4 epochs of 3 iterations."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
+    schedule = ConstantThenLinearLR(optimizer, by_epoch=False, constant=0.5, steps=4, end=8 * 3)
+    expected, rate = [], 8.0
+    for epoch in range(1, 9):
+        expected += [rate] * 3
+        rate -= 8.0 / 4 if epoch > 4 else 0
+    rates = []
+    for _ in expected:
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == expected
+
+
+def test_a_stair_without_steps_is_refused():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
+    with pytest.raises(ConfigError, match=r"steps is 0; allowed is None, or 1 or more"):
+        ConstantThenLinearLR(optimizer, by_epoch=False, steps=0, end=8)
+
+
 def test_counting_epochs_is_refused():
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=8.0)
     with pytest.raises(ConfigError, match="needs by_epoch=False"):

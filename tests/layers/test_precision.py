@@ -23,3 +23,9 @@ def test_products_keep_their_precision_inside_autocast():
         assert (x @ x).dtype is torch.bfloat16
         with without_autocast(x):
             assert (x @ x).dtype is torch.float32
+
+
+def test_devices_without_autocast_are_left_alone():
+    x = torch.empty(4, 4, device="meta")
+    with without_autocast(x):
+        assert (x @ x).shape == (4, 4)
