@@ -9,7 +9,7 @@ from mcltoolkit.ablation.matrix import Matrix
 from mcltoolkit.ablation.plan import Run
 from mcltoolkit.ablation.pool import run_all
 from mcltoolkit.ablation.report import check_metrics, write_tables
-from mcltoolkit.ablation.results import State, state
+from mcltoolkit.ablation.results import NOT_RUN, State, state
 from mcltoolkit.engine.config import check_writable
 from mcltoolkit.errors import ConfigError
 
@@ -37,7 +37,8 @@ def drive(
             check_metrics(matrix, found.result)
         else:
             todo.append(run)
-            print(f"to do   {run.title}: {found.why}")
+            if found.why != NOT_RUN:
+                print(f"again   {run.title}: {found.why}")
     print(f"{len(picked) - len(todo)} of {len(picked)} runs are finished already", flush=True)
 
     def after(run: Run, ended: State) -> None:

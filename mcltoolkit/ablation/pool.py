@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 from mcltoolkit.ablation.plan import Run
-from mcltoolkit.ablation.results import State, failure_file, read_json, state
+from mcltoolkit.ablation.results import State, failure_file, read_json, read_result, state
 from mcltoolkit.ablation.worker import prepare
 from mcltoolkit.engine.hooks.pictures import write_json
 
@@ -145,14 +145,12 @@ def _ended_well(job: _Job, bar: Progress) -> bool:
     run, code = job.run, job.process.returncode
     assert job.process.stdin is not None
     job.process.stdin.close()
-    if code == 0:
-        bar.console.print(f"done    {run.title}", highlight=False, markup=False)
-        return True
-    if read_json(failure_file(run)) is None:
+    well = read_result(run) is not None
+    if not well and read_json(failure_file(run)) is None:
         ended = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
         write_json(failure_file(run), {"error": f"the process {ended}"})
-    bar.console.print(f"FAILED  {run.title}: {state(run).why}", highlight=False, markup=False)
-    return False
+    bar.console.print("done   " if well else "FAILED ", run.title, highlight=False, markup=False)
+    return well
 
 
 def _stop(active: Sequence[_Job]) -> None:

@@ -13,6 +13,8 @@ from mcltoolkit.ablation.settings import differences, training_part, write_diffe
 from mcltoolkit.engine.launch import latest_checkpoint, read_metrics
 from mcltoolkit.errors import ConfigError
 
+NOT_RUN = "not run yet"
+
 
 @dataclass(frozen=True)
 class Result:
@@ -91,13 +93,13 @@ def _why(run: Run) -> str:
     if run.train_dir.is_dir():
         return "was interrupted before its first checkpoint, starts again"
     changed = _changes(run.folder, f"{run.stem}-*", training_part(run.settings))
-    return f"changed: {changed}" if changed else "not run yet"
+    return f"changed: {changed}" if changed else NOT_RUN
 
 
 def _why_test(run: Run, evaluation: Evaluation) -> str:
     pattern = f"{slug(evaluation.name)}-*"
     changed = _changes(evaluation.folder, pattern, evaluation.settings)
-    return f"test {evaluation.name}: " + (f"changed: {changed}" if changed else "not run yet")
+    return f"test {evaluation.name}: " + (f"changed: {changed}" if changed else NOT_RUN)
 
 
 def _changes(folder: Path, pattern: str, settings: dict[str, Any], most: int = 3) -> str:

@@ -145,7 +145,8 @@ def _versions() -> dict[str, str]:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):  # not sys.stdin, whose lock would disturb the interpreter's end
+        pass
     os._exit(1)
 
 
