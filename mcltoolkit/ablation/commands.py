@@ -31,33 +31,28 @@ def command(
     Raises:
         ConfigError: a setting that `--cfg-options` cannot express.
     """
-    train_options = _cfg_options(run.options)
-    words = _head(launcher, tools, "train", run, gpus, partition)
-    parts = [_join([*words, "--work-dir", str(run.train_dir), *train_options])]
+    scripts = {job: str(tools / f"{launcher}_{job}.sh") for job in ("train", "test")}
+    places = [
+        word for key, value in run.places.items() for word in (f"--{key.replace('_', '-')}", value)
+    ]
+
+    def start(job: str, target: list[str], options: Mapping[str, Any], *words: str) -> str:
+        target = [shlex.quote(str(run.config)), *target]
+        if launcher == "dist":
+            head = [shlex.quote(scripts[job]), *target, str(gpus)]
+        else:
+            head = ["env", f"GPUS={gpus}", shlex.quote(scripts[job]), shlex.quote(partition)]
+            head += [f"{run.stem}-{job}", *target]
+        tail = ["--work-dir", str(run.train_dir), *words, *places, *_cfg_options(options)]
+        return " ".join([*head, shlex.join(tail)])
+
     # the training writes the path of its last checkpoint into this file
     checkpoint = f'"$(cat {shlex.quote(str(run.train_dir / "last_checkpoint"))})"'
+    parts = [start("train", [], run.options)]
     for evaluation in run.evaluations:
-        words = _head(launcher, tools, "test", run, gpus, partition)
-        options = _cfg_options({**run.options, **evaluation.options})
-        place = words.index(_CHECKPOINT)
-        rest = ["--work-dir", str(run.train_dir), "--out", str(evaluation.folder), *options]
-        parts.append(f"{_join(words[:place])} {checkpoint} {_join([*words[place + 1 :], *rest])}")
+        options = {**run.options, **evaluation.options}
+        parts.append(start("test", [checkpoint], options, "--out", str(evaluation.folder)))
     return " && \\\n  ".join(parts)
-
-
-_CHECKPOINT = "CHECKPOINT"
-
-
-def _head(launcher: str, tools: Path, job: str, run: Run, gpus: int, partition: str) -> list[str]:
-    target = [str(run.config)] + ([_CHECKPOINT] if job == "test" else [])
-    script = str(tools / f"{launcher}_{job}.sh")
-    if launcher == "dist":
-        return [script, *target, str(gpus)]
-    return ["env", f"GPUS={gpus}", script, partition, f"{run.stem}-{job}", *target]
-
-
-def _join(words: list[str]) -> str:
-    return shlex.join(words)
 
 
 def _cfg_options(options: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ Only the file itself is looked at here; whether the configs have these settings 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -211,7 +212,7 @@ def _options(path: Path, where: str, given: Any) -> dict[str, Any]:
 def _file(path: Path, where: str, name: Any) -> Path:
     if not isinstance(name, str):
         raise ConfigError(f"{path}: {where} is {name!r}; it must be a config's path")
-    return path.parent / name
+    return Path(os.path.normpath(path.parent / name))
 
 
 def _seeds(path: Path, given: Any) -> tuple[int, ...]:

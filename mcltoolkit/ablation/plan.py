@@ -59,6 +59,7 @@ class Run:
         row, group, seed: its place in the matrix.
         config: the config file it starts from.
         options: dotted settings for that file, seeds included.
+        places: `data_root` and `vgg_weights` where they were given, see `load_config`.
         settings: the resulting settings that a run reads.
         stem: name of its folder but for the fingerprint.
         folder: of everything it writes.
@@ -70,6 +71,7 @@ class Run:
     seed: int
     config: Path
     options: Mapping[str, Any]
+    places: Mapping[str, str]
     settings: Settings
     stem: str
     folder: Path
@@ -137,7 +139,11 @@ def plan(
         matrix,
         Path(work_dir) / "runs",
         {**matrix.options, **(options or {})},
-        {"data_root": data_root, "vgg_weights": vgg_weights},
+        {
+            name: value
+            for name, value in {"data_root": data_root, "vgg_weights": vgg_weights}.items()
+            if value is not None
+        },
     )
     planner.check()
     return [planner.run(*place) for place in combinations(matrix)]
@@ -172,7 +178,7 @@ class _Planner:
         matrix: Matrix,
         folder: Path,
         options: Mapping[str, Any],
-        places: Mapping[str, str | None],
+        places: Mapping[str, str],
     ) -> None:
         self.matrix, self.folder, self.options, self.places = matrix, folder, options, places
         self.cache: dict[tuple[Path, str], Settings] = {}
@@ -181,7 +187,7 @@ class _Planner:
         """Effective settings of a config with options; read once each."""
         key = (config, repr(options))
         if key not in self.cache:
-            loaded = load_config(config, dict(options), **self.places)  # type: ignore[arg-type]
+            loaded = load_config(config, dict(options), **self.places)
             self.cache[key] = effective(loaded)
         return self.cache[key]
 
@@ -229,6 +235,7 @@ class _Planner:
             seed=seed,
             config=config,
             options={**options, **seeds},
+            places=self.places,
             settings=trained,
             stem=stem,
             folder=folder,

@@ -25,6 +25,7 @@ from mcltoolkit.ablation.results import State, failure_file, read_json, read_res
 from mcltoolkit.ablation.worker import prepare
 from mcltoolkit.engine.hooks.pictures import write_json
 
+WORKER = (sys.executable, "-m", "mcltoolkit.ablation.worker")
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 10.0
 
@@ -120,7 +121,7 @@ def _start(run: Run, slot: int, jobs: int, bar: Progress) -> _Job:
     (run.folder / "step").unlink(missing_ok=True)
     with open(run.log_file, "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mcltoolkit.ablation.worker", str(run.folder)],
+            [*WORKER, str(run.folder)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
