@@ -144,8 +144,7 @@ def _show_step(job: _Job, bar: Progress) -> float:
 
 def _ended_well(job: _Job, bar: Progress) -> bool:
     run, code = job.run, job.process.returncode
-    assert job.process.stdin is not None
-    job.process.stdin.close()
+    _close(job)
     well = read_result(run) is not None
     if not well and read_json(failure_file(run)) is None:
         ended = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
@@ -165,6 +164,12 @@ def _stop(active: Sequence[_Job]) -> None:
         except subprocess.TimeoutExpired:
             _signal(job, signal.SIGKILL)
             job.process.wait()
+        _close(job)
+
+
+def _close(job: _Job) -> None:
+    assert job.process.stdin is not None
+    job.process.stdin.close()
 
 
 def _signal(job: _Job, number: int) -> None:
