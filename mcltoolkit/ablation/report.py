@@ -1,0 +1,48 @@
+"""What an ablation leaves in its work directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mcltoolkit.ablation.matrix import Matrix
+from mcltoolkit.ablation.plan import Run
+from mcltoolkit.ablation.plot import draw
+from mcltoolkit.ablation.results import Result, state
+from mcltoolkit.ablation.statistics import tabulate
+from mcltoolkit.ablation.table import markdown, runs_csv, summary_csv
+from mcltoolkit.errors import ConfigError, near_matches
+from mcltoolkit.visualization._files import write_atomically
+
+
+def write_tables(matrix: Matrix, runs: Sequence[Run], work_dir: str | Path) -> Path:
+    """Write `table.md`, `table.csv`, `summary.csv` and `table.png`; the path of the first.
+
+    Args:
+        matrix: the matrix.
+        runs: all of its runs, finished or not.
+        work_dir: folder for the files.
+    """
+    states = [(run, state(run)) for run in runs]
+    table = tabulate(matrix, [(run, found.result) for run, found in states])
+    folder = Path(work_dir)
+    write_atomically(folder / "table.csv", runs_csv(matrix, states).encode())
+    write_atomically(folder / "summary.csv", summary_csv(matrix, table).encode())
+    write_atomically(folder / "table.png", draw(matrix, table))
+    return write_atomically(folder / "table.md", markdown(matrix, states, table).encode())
+
+
+def check_metrics(matrix: Matrix, result: Result) -> None:
+    """Make sure that a finished run gives every metric of the matrix.
+
+    Raises:
+        ConfigError: a metric that it does not give; the message has near matches.
+    """
+    for column in matrix.columns:
+        if column.name not in result.metrics:
+            raise ConfigError(
+                f"{matrix.path}: metrics: {column.name} is not among what the runs give"
+                f"{near_matches(column.name, result.metrics)}; they give "
+                f"{', '.join(sorted(result.metrics))}. Correct the name, or add a metric to the "
+                f"config's test_evaluator; finished runs are kept"
+            )
