@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mcltoolkit.errors import ConfigError
 
@@ -43,3 +45,9 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
     with whole_file(path) as part:
         part.write_bytes(content)
     return Path(path)
+
+
+def write_json(path: str | os.PathLike[str], values: Mapping[str, Any]) -> Path:
+    """Write `values`, sorted by key, as `write_atomically` does."""
+    text = json.dumps(values, indent=2, sort_keys=True) + "\n"
+    return write_atomically(path, text.encode())

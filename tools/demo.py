@@ -16,7 +16,6 @@ sys.path.insert(0, os.getcwd())
 from mmengine.config import DictAction
 
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.engine.hooks.pictures import write_json
 from mcltoolkit.engine.launch import (
     latest_checkpoint,
     run_tool,
@@ -24,6 +23,7 @@ from mcltoolkit.engine.launch import (
     test,
     train,
 )
+from mcltoolkit.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 

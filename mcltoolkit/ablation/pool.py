@@ -23,7 +23,7 @@ from rich.progress import (
 from mcltoolkit.ablation.plan import Run
 from mcltoolkit.ablation.results import State, failure_file, read_json, read_result, state
 from mcltoolkit.ablation.worker import prepare
-from mcltoolkit.engine.hooks.pictures import write_json
+from mcltoolkit.files import write_json
 
 WORKER = (sys.executable, "-m", "mcltoolkit.ablation.worker")
 POLL_SECONDS = 0.2

@@ -12,7 +12,7 @@ from mcltoolkit.ablation.results import Result, state
 from mcltoolkit.ablation.statistics import tabulate
 from mcltoolkit.ablation.table import markdown, runs_csv, summary_csv
 from mcltoolkit.errors import ConfigError, near_matches
-from mcltoolkit.visualization._files import write_atomically
+from mcltoolkit.files import write_atomically
 
 
 def write_tables(matrix: Matrix, runs: Sequence[Run], work_dir: str | Path) -> Path:

@@ -27,9 +27,9 @@ from mcltoolkit.ablation.plan import Run
 from mcltoolkit.ablation.results import read_json
 from mcltoolkit.ablation.settings import as_python, training_part
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.engine.hooks.pictures import write_json
 from mcltoolkit.engine.launch import latest_checkpoint, scalars_file, test, train
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.files import write_json
 from mcltoolkit.registry import HOOKS
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from mcltoolkit.ablation.matrix import read_matrix
 from mcltoolkit.ablation.plan import plan
-from mcltoolkit.engine.hooks.pictures import write_json
+from mcltoolkit.files import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 

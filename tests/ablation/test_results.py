@@ -3,7 +3,7 @@ import pytest
 from mcltoolkit.ablation.results import failure_file, read_result, state, trained
 from mcltoolkit.ablation.worker import prepare
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.engine.hooks.pictures import write_json
+from mcltoolkit.files import write_json
 
 METRICS = {"scenes/label_accuracy": 0.5, "self/psnr": 20.0}
 

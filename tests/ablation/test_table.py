@@ -8,8 +8,8 @@ from mcltoolkit.ablation.report import check_metrics, write_tables
 from mcltoolkit.ablation.results import Result, failure_file
 from mcltoolkit.ablation.statistics import Spread
 from mcltoolkit.ablation.table import write_spread
-from mcltoolkit.engine.hooks.pictures import write_json
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.files import write_json
 
 
 @pytest.fixture

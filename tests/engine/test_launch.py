@@ -4,9 +4,9 @@ import pytest
 
 from mcltoolkit.engine import launch
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.engine.hooks.pictures import write_json
 from mcltoolkit.engine.launch import latest_checkpoint, read_metrics, run_tool, scalars_file
 from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.files import write_json
 
 
 def touch(folder, *names):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mcltoolkit.files import write_json
 from mcltoolkit.registry import HOOKS
 from mcltoolkit.structures import Prediction
 from mcltoolkit.visualization import prediction_grid, save_png, translation_report
@@ -123,10 +123,3 @@ class ReportHook(_Collector):
         )
         self.kept.clear()
         runner.logger.info(f"report: {folder / 'report.html'}")
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON file under a temporary name, then rename it."""
-    partial = path.with_suffix(path.suffix + ".partial")
-    partial.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
-    partial.replace(path)

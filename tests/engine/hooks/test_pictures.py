@@ -10,7 +10,7 @@ import pytest
 
 from mcltoolkit.data import SyntheticScenes
 from mcltoolkit.engine.hooks import GridHook, ReportHook
-from mcltoolkit.engine.hooks.pictures import write_json
+from mcltoolkit.files import write_json
 from mcltoolkit.visualization import condition_picture, prediction_grid
 from mcltoolkit.visualization.images import png_bytes
 
