@@ -11,7 +11,7 @@ model = dict(
     image_encoder=encoder,
     self_correlation=None,
     correspondence=dict(hidden=None),
-    losses=dict(mcl=None, cyc=None, pse=dict(released=True)),
+    losses=dict(mcl=None, cyc=None, pse=dict(released=True), self_warp=dict(released=True)),
 )
 optim_wrapper = dict(
     generator=dict(optimizer=dict(betas=(0.0, 0.9), eps=1e-3)),

@@ -25,7 +25,7 @@ from mcltoolkit.structures import Batch
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 DATA = ("ade20k", "celebahq_edge", "celebahq_mask", "deepfashion")
 RECIPES = [f"{method}_{data}" for method in ("mclnet", "cocosnet") for data in DATA]
-ABLATIONS = sorted(file.stem for file in (CONFIGS / "ablations").glob("*.py"))
+ABLATIONS = sorted(file.stem for file in (CONFIGS / "ablations").glob("ade20k_*.py"))
 SHIPPED = sorted(
     str(file.relative_to(CONFIGS))[:-3]
     for folder in (CONFIGS, CONFIGS / "ablations")
@@ -66,7 +66,7 @@ BY_DATA = {
 # Adam's betas (both sides) and eps of the generator side (None: torch's 1e-8); steps of the decay
 # (None: every iteration); norm in the encoders' SPADE; L_cyc; L_pse divided by the batch once more;
 # weight, temperature, margin and schedule of L_mcl; the map.
-MCLNET = ((0.0, 0.999), None, None, "syncbn", 1, False, (0.01, 0.07, 0.25, (0.4, 0.7)), True)
+MCLNET = ((0.0, 0.999), None, None, "syncbn", 1, {False}, (0.01, 0.07, 0.25, (0.4, 0.7)), True)
 COCOSNET_CYCLE = {
     "ade20k": None,
     "celebahq_edge": 1,
@@ -215,7 +215,7 @@ def test_what_each_method_asks_for(name):
     )
     method, _, data = name.partition("_")
     released = (
-        *((0.0, 0.9), 1e-3, COCOSNET_DECAY[data], "pono", COCOSNET_CYCLE[data], True),
+        *((0.0, 0.9), 1e-3, COCOSNET_DECAY[data], "pono", COCOSNET_CYCLE[data], {True}),
         *(None, False),
     )
     assert (
@@ -224,7 +224,7 @@ def test_what_each_method_asks_for(name):
         config.param_scheduler.get("steps"),
         norms.pop(),
         weight(losses, "cyc"),
-        losses.pse.get("released", False),
+        {losses[n].get("released", False) for n in ("pse", "self_warp") if n in losses},
         mcl,
         translator.self_correlation is not None,
     ) == (MCLNET if method == "mclnet" else released)
@@ -358,8 +358,6 @@ def test_every_data_set_takes_its_settings(name):
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         settings = dict(config[loader].dataset)
         kind = settings.pop("type")
-        if kind not in DATASETS.module_dict:
-            pytest.skip(f"the data set {kind} is not registered")
         inspect.signature(DATASETS.get(kind)).bind(**settings)
 
 

@@ -78,7 +78,10 @@ RECIPES: Mapping[str, Recipe] = {
         labels=False,
         ignore_label=None,
         correspondence={"mask_mix": False, "warp": "patch", "upsample": "bilinear"},
-        losses={**_FACES, "self_warp": {"type": "SelfWarpLoss", "weight": 100.0}},
+        losses={
+            **_FACES,
+            "self_warp": {"type": "SelfWarpLoss", "weight": 100.0, "released": True},
+        },
         epochs=100,
     ),
 }
