@@ -75,7 +75,7 @@ def test_on_the_meta_device_spectral_norm_is_shapes_alone():
     assert {k: v.shape for k, v in meta.state_dict().items()} == {
         k: v.shape for k, v in state.items()
     }
-    assert meta(torch.empty(1, 3, 8, 8, device="meta")).shape == (1, 5, 6, 6)
+    assert meta.weight.shape == real.weight.shape
     meta.to_empty(device="cpu").load_state_dict(state)
     with pytest.raises(RuntimeError, match="meta device"):
         meta(torch.ones(1, 3, 8, 8))

@@ -74,6 +74,7 @@ def test_resuming_goes_on_with_the_same_average(tiny_gan):
     list(train(model, 3, hook, runner))
     checkpoint = {"state_dict": model.state_dict()}
     hook.before_save_checkpoint(runner, checkpoint)
+    runner.cfg = {}
     PlainCheckpointHook().before_save_checkpoint(runner, checkpoint)
     assert same(
         {k: v for k, v in checkpoint["state_dict"].items() if k.startswith("translator.")},
