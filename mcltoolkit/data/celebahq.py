@@ -39,8 +39,10 @@ class FaceLayout(Layout):
         """The photo; or the first part's mask, where there is none of any part."""
         if not self.exists(self._photo(name)):
             return self._photo(name)
-        masks = [Path(f"{self._parts(name)}_{part}.png") for part in PARTS]
-        return None if any(self.exists(mask) for mask in masks) else masks[0]
+        begin = self._parts(name)
+        if any(self.exists(Path(f"{begin}_{part}.png")) for part in PARTS):
+            return None
+        return Path(f"{begin}_{PARTS[0]}.png")
 
     def _photo(self, name: str) -> Path:
         return self.root / PHOTOS / f"{name}.jpg"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,3 +152,21 @@ def load_image(picture: Picture, geometry: Geometry) -> tuple[np.ndarray, np.nda
     stored = read_image(picture.image)
     size = geometry.load_size(*stored.shape[:2])
     return stored, pil_resize(stored, *size, Image.Resampling.BICUBIC)
+
+
+def fit_mask(
+    mask: np.ndarray, path: str | Path, stored: np.ndarray, image: np.ndarray
+) -> np.ndarray:
+    """A mask (h, w) of the stored image (H, W, 3) at the size of the loaded one, uint8, by nearest.
+
+    Raises:
+        DataError: the mask has another shape than the stored image, so that it is another's.
+    """
+    (h, w), (height, width) = mask.shape, stored.shape[:2]
+    if h * width != w * height:
+        raise DataError(
+            f"mask {path} has {h}x{w} pixels (height x width), its photo {height}x{width}; allowed "
+            f"are other sizes of the same shape: restore the mask that belongs to the photo"
+        )
+    (rows, columns), nearest = image.shape[:2], Image.Resampling.NEAREST
+    return pil_resize(mask.astype(np.uint8), rows, columns, nearest)

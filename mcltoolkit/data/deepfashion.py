@@ -119,8 +119,9 @@ def with_pairs(records: Sequence[Record], layout: Layout, path: Path) -> list[Re
     for record in records:
         name, view = record.condition.name, None
         if name in lines:
-            line = lines[name]
-            other = find(layout, line.exemplars[0], path, line)
-            view = layout.picture(other) if same_clothes(name, other) else None
+            first = lines[name].exemplars[0]
+            other = layout.name(first)
+            if other is None or same_clothes(name, other):
+                view = layout.picture(find(layout, first, path, lines[name]))
         paired.append(replace(record, pair=view))
     return paired

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mcltoolkit.data.conditions import DenseMaps, Read, load_image
+from mcltoolkit.data.conditions import DenseMaps, Read, fit_mask, load_image
 from mcltoolkit.data.distances import distance_map
 from mcltoolkit.data.images import read_region
 from mcltoolkit.data.records import Picture
@@ -21,20 +21,9 @@ from mcltoolkit.data.transforms import Geometry, pil_resize
 from mcltoolkit.errors import DataError
 
 PARTS = (
-    "skin",
-    "l_brow",
-    "r_brow",
-    "l_eye",
-    "r_eye",
-    "l_ear",
-    "r_ear",
-    "nose",
-    "u_lip",
-    "mouth",
-    "l_lip",
-    "eye_g",
-    "hair",
-)
+    "skin", "l_brow", "r_brow", "l_eye", "r_eye", "l_ear", "r_ear", "nose",
+    "u_lip", "mouth", "l_lip", "eye_g", "hair",
+)  # fmt: skip
 """Parts with a distance map of their own; l_ and r_ are the person's left and right."""
 
 CHANNELS = ("all edges", *PARTS, "part borders")
@@ -116,16 +105,15 @@ class FaceEdges(DenseMaps):
         """Photo and edge maps (H, W, 15).
 
         Raises:
-            DataError: a file is broken, no part has a mask, or Canny finds no edge.
+            DataError: a file is broken or of another shape, no part has a mask, or Canny finds
+                no edge.
         """
         stored, image = load_image(picture, geometry)
-        height, width = image.shape[:2]
         parts = {}
         for part in PARTS:
             path = Path(f"{picture.labels}_{part}.png")
             if path.is_file():
-                region = read_region(path).astype(np.uint8)
-                parts[part] = pil_resize(region, height, width, Image.Resampling.NEAREST) > 0
+                parts[part] = fit_mask(read_region(path), path, stored, image) > 0
         if not parts:
             raise DataError(
                 f"photo {picture.image} has no part mask: 0 files {picture.labels}_PART.png found, "
@@ -133,6 +121,7 @@ class FaceEdges(DenseMaps):
                 f"photo out of the split"
             )
         # The photo for Canny is resized on its own, bilinearly, as the released code does.
+        height, width = image.shape[:2]
         smooth = pil_resize(stored, height, width, Image.Resampling.BILINEAR)
         grey = np.array(Image.fromarray(smooth).convert("L"))
         return image, face_edge_maps(canny_edges(grey, picture.image), parts)

@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
-from mcltoolkit.data.conditions import Colours, LabelMaps, Read, load_image
+from mcltoolkit.data.conditions import Colours, LabelMaps, Read, fit_mask, load_image
 from mcltoolkit.data.images import labels_to_tensor, read_labels, read_region
 from mcltoolkit.data.records import Picture
-from mcltoolkit.data.transforms import Geometry, pil_resize
+from mcltoolkit.data.transforms import Geometry
 from mcltoolkit.errors import DataError
 
 CLASSES = (
@@ -51,9 +49,10 @@ class FaceMasks(LabelMaps):
         with. No glasses are worn where there is no file for them.
 
         Raises:
-            DataError: a file is broken, or the combined file has the class of glasses.
+            DataError: a file is broken or of another shape, or the combined file has the class of
+                glasses.
         """
-        _, image = load_image(picture, geometry)
+        stored, image = load_image(picture, geometry)
         labels = read_labels(picture.labels, self.num_channels, self.label_map)
         if (labels == GLASSES).any():
             raise DataError(
@@ -61,18 +60,17 @@ class FaceMasks(LabelMaps):
                 f"0..{self.num_channels - 1} without it; store the part behind the glasses, and "
                 f"the glasses in {glasses_file(picture.labels)}"
             )
-        glasses = np.zeros(labels.shape, dtype=np.uint8)
         path = glasses_file(picture.labels)
+        glasses = np.zeros_like(image[..., 0])
         if path.is_file():
-            glasses = read_region(path).astype(np.uint8)
-        (height, width), nearest = image.shape[:2], Image.Resampling.NEAREST
-        maps = [pil_resize(one, height, width, nearest) for one in (labels, glasses)]
-        return image, np.dstack(maps)
+            glasses = fit_mask(read_region(path), path, stored, image)
+        return image, np.dstack([fit_mask(labels, picture.labels, stored, image), glasses])
 
     def to_tensors(self, maps: np.ndarray) -> tuple[Tensor | None, Tensor | None]:
         """Labels (H, W), and the condition (19, H, W) with 0 and 1."""
         labels = labels_to_tensor(maps[..., 0])
-        condition = F.one_hot(labels, self.num_channels).permute(2, 0, 1).float()
+        condition = torch.zeros(self.num_channels, *labels.shape)
+        condition.scatter_(0, labels.unsqueeze(0), 1.0)
         condition[GLASSES] = torch.from_numpy(maps[..., 1].astype(np.float32))
         return labels, condition
 

@@ -96,10 +96,11 @@ def listed_records(
             f"{layout.root / SPLIT_FILES[split]}"
         )
     allowed = None if exemplar_split is None else read_split(layout, exemplar_split)
-    records = []
+    known: dict[str, Picture] = {}
     for name in names:
-        exemplars = []
         for written in lines[name].exemplars:
+            if written in known:
+                continue
             exemplar = find(layout, written, path, lines[name])
             if allowed is not None and exemplar not in allowed:
                 raise DataError(
@@ -107,9 +108,11 @@ def listed_records(
                     f"of split {exemplar_split!r} ({layout.root / SPLIT_FILES[str(exemplar_split)]}"
                     f"); correct the line, or set exemplar_split=None to take any picture"
                 )
-            exemplars.append(layout.picture(exemplar))
-        records.append(Record(layout.picture(name), tuple(exemplars)))
-    return records
+            known[written] = layout.picture(exemplar)
+    return [
+        Record(layout.picture(name), tuple(known[written] for written in lines[name].exemplars))
+        for name in names
+    ]
 
 
 def read_split(layout: Layout, split: str) -> dict[str, int]:

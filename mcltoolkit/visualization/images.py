@@ -96,10 +96,11 @@ def paint_condition(
             palette = class_palette(int(labels.max()) + 1 if dense is None else dense.shape[0])
         picture = colour_labels(labels, palette)
         if dense is not None and dense.shape[0] == len(palette):
-            further = dense.detach().cpu() > 0
-            further.scatter_(0, labels.detach().cpu().unsqueeze(0), False)
+            further = (dense.detach() > 0).scatter(0, labels.detach().unsqueeze(0), False)
             places = further.any(0)
-            picture[places.numpy()] = colour_labels(further.int().argmax(0)[places], palette)
+            if places.any():
+                over = further[:, places].int().argmax(0)
+                picture[places.cpu().numpy()] = colour_labels(over, palette)
         return picture
     if dense is None:
         raise DataError("neither labels nor a dense condition is given; there is nothing to paint")

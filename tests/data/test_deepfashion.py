@@ -85,7 +85,8 @@ def test_the_same_clothes_share_folder_and_first_number(other, same):
         ("train.txt", "pose/A/x.jpg", ["train.txt, line 1", "'pose/A/x.jpg'", "img/WOMEN/Dresses"]),
         ("train.txt", "img/../x.jpg", ["train.txt, line 1", "'img/../x.jpg'"]),
         ("train.txt", "img/A/no.jpg", ["train.txt, line 1", "img/A/no.jpg"]),
-        ("pairs.txt", "img/A/id_1/01_1_front.jpg,img/A/no.jpg", ["pairs.txt, line 1", "no.jpg"]),
+        ("pairs.txt", f"img/{SHOTS[0]}.jpg,img/A/id_1/01_9.jpg", ["pairs.txt, line 1", "01_9.jpg"]),
+        ("pairs.txt", f"img/{SHOTS[0]}.jpg,01_9.jpg", ["pairs.txt, line 1", "'01_9.jpg' found"]),
     ],
 )
 def test_lists_that_do_not_fit(root, name, text, parts):

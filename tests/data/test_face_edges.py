@@ -133,6 +133,12 @@ def test_crop_and_flip_come_afterwards_and_keep_the_channels(face):
         np.testing.assert_array_equal(after, before[4:36, 10:42][:, ::-1])
 
 
+def test_a_mask_of_another_shape_is_anothers(face, tmp_path):
+    Image.fromarray(np.zeros((32, 24), np.uint8)).save(tmp_path / "00007_nose.png")
+    with pytest.raises(DataError, match=r"00007_nose\.png has 32x24 pixels.* its photo 64x64"):
+        FaceEdges().read(face, Geometry())
+
+
 def test_values_end_in_0_to_1(face):
     labels, condition = FaceEdges().to_tensors(FaceEdges().read(face, Geometry())[1])
     assert labels is None

@@ -90,6 +90,16 @@ def test_the_glasses_class_in_the_combined_file_is_refused(face, tmp_path):
     assert str(tmp_path / "2" / "05487_eye_g.png") in str(caught.value)
 
 
+def test_masks_of_another_shape_are_anothers(face, tmp_path):
+    Image.fromarray(np.zeros((32, 24), np.uint8)).save(tmp_path / "2" / "05487_eye_g.png")
+    with pytest.raises(DataError, match=r"05487_eye_g\.png has 32x24 pixels.* its photo 64x64"):
+        FaceMasks().read(face, RESIZE)
+    (tmp_path / "2" / "05487_eye_g.png").unlink()
+    Image.fromarray(np.zeros((16, 32), np.uint8)).save(face.labels)
+    with pytest.raises(DataError, match=r"/05487\.png has 16x32 pixels.* its photo 64x64"):
+        FaceMasks().read(face, RESIZE)
+
+
 def test_broken_files_are_named(face, tmp_path):
     (tmp_path / "2" / "05487_eye_g.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"05487_eye_g\.png is unreadable"):
