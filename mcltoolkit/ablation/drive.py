@@ -30,20 +30,22 @@ def drive(
     if jobs < 1:
         raise ConfigError(f"--jobs is {jobs}; allowed are values >= 1")
     check_writable(work_dir)
-    todo = []
+    todo, results = [], []
     for run in picked:
         found = state(run)
         if found.result is not None:
-            check_metrics(matrix, found.result)
+            results.append(found.result)
         else:
             todo.append(run)
             if found.why != NOT_RUN:
                 print(f"again   {run.title}: {found.why}")
+    check_metrics(matrix, results)
     print(f"{len(picked) - len(todo)} of {len(picked)} runs are finished already", flush=True)
 
     def after(run: Run, ended: State) -> None:
         if ended.result is not None:
-            check_metrics(matrix, ended.result)
+            results.append(ended.result)
+            check_metrics(matrix, results)
         write_tables(matrix, runs, work_dir)
 
     try:

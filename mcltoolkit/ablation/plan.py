@@ -132,9 +132,15 @@ def plan(
         data_root, vgg_weights: see `load_config`.
 
     Raises:
-        ConfigError: a setting that the config does not have, a change that changes nothing, or
-            two rows that are the same.
+        ConfigError: a setting that the config does not have, a change that changes nothing, two
+            options for one setting, or two rows that are the same.
     """
+    for key in options or {}:
+        if key in SEED_KEYS:
+            raise ConfigError(
+                f"--cfg-options {key}: the matrix sets it for each run; change `seeds` in "
+                f"{matrix.path}"
+            )
     planner = _Planner(
         matrix,
         Path(work_dir) / "runs",
@@ -187,9 +193,19 @@ class _Planner:
         """Effective settings of a config with options; read once each."""
         key = (config, repr(options))
         if key not in self.cache:
+            self._check_overlaps(options)
             loaded = load_config(config, dict(options), **self.places)
             self.cache[key] = effective(loaded)
         return self.cache[key]
+
+    def _check_overlaps(self, options: Mapping[str, Any]) -> None:
+        for key in options:
+            inside = [other for other in options if other.startswith(f"{key}.")]
+            if inside:
+                raise ConfigError(
+                    f"{self.matrix.path}: {key} and {inside[0]} meet in one run, and the first "
+                    f"holds the second; give them in one piece, such as {key}: {{...}}"
+                )
 
     def check(self) -> None:
         matrix = self.matrix

@@ -16,7 +16,6 @@ from mcltoolkit.ablation.table import ARROWS, published_value
 from mcltoolkit.visualization.curves import COLOURS, MUTED
 
 INK = "#1d2329"
-COLUMNS = 3
 LANE = 0.8
 """Share of a row's height that its groups use."""
 
@@ -24,7 +23,7 @@ LANE = 0.8
 def draw(matrix: Matrix, table: Table) -> bytes:
     """The content of `table.png`."""
     count = len(matrix.columns)
-    across = min(COLUMNS, count)
+    across = 2 if count == 4 else min(3, count)
     down = math.ceil(count / across)
     lanes = len(matrix.rows) * max(1.0, 0.6 * len(matrix.groups))
     figure = Figure(

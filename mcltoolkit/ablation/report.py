@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mcltoolkit.ablation.matrix import Matrix
@@ -32,17 +32,19 @@ def write_tables(matrix: Matrix, runs: Sequence[Run], work_dir: str | Path) -> P
     return write_atomically(folder / "table.md", markdown(matrix, states, table).encode())
 
 
-def check_metrics(matrix: Matrix, result: Result) -> None:
-    """Make sure that a finished run gives every metric of the matrix.
+def check_metrics(matrix: Matrix, results: Iterable[Result]) -> None:
+    """Make sure that every metric of the matrix is given by at least one finished run, if there is
+    one.
 
     Raises:
-        ConfigError: a metric that it does not give; the message has near matches.
+        ConfigError: a metric that none gives; the message has near matches.
     """
+    given = {name for result in results for name in result.metrics}
     for column in matrix.columns:
-        if column.name not in result.metrics:
+        if given and column.name not in given:
             raise ConfigError(
                 f"{matrix.path}: metrics: {column.name} is not among what the runs give"
-                f"{near_matches(column.name, result.metrics)}; they give "
-                f"{', '.join(sorted(result.metrics))}. Correct the name, or add a metric to the "
-                f"config's test_evaluator; finished runs are kept"
+                f"{near_matches(column.name, given)}; they give {', '.join(sorted(given))}. "
+                f"Correct the name, or add a metric to the config's test_evaluator; finished runs "
+                f"are kept"
             )

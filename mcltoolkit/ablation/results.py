@@ -10,7 +10,7 @@ from typing import Any
 from mcltoolkit.ablation.matrix import slug
 from mcltoolkit.ablation.plan import Evaluation, Run
 from mcltoolkit.ablation.settings import differences, training_part, write_difference
-from mcltoolkit.engine.launch import latest_checkpoint, read_metrics
+from mcltoolkit.engine.launch import latest_checkpoint
 from mcltoolkit.errors import ConfigError
 
 NOT_RUN = "not run yet"
@@ -52,9 +52,10 @@ def read_result(run: Run) -> Result | None:
     told = read_json(run.result_file) or {}
     metrics: dict[str, float] = {}
     for evaluation in run.evaluations:
-        if not evaluation.metrics_file.is_file():
+        measured = read_json(evaluation.metrics_file)
+        if measured is None:
             return None
-        for name, value in read_metrics(evaluation.metrics_file).items():
+        for name, value in measured.items():
             metrics[f"{evaluation.name}/{name}"] = float(value)
     return Result(metrics, told.get("steps"), told.get("train_seconds"))
 
@@ -83,7 +84,7 @@ def trained(run: Run) -> dict[str, Any] | None:
 
 def _why(run: Run) -> str:
     if trained(run) is not None:
-        missing = [e for e in run.evaluations if not e.metrics_file.is_file()]
+        missing = [e for e in run.evaluations if read_json(e.metrics_file) is None]
         return "; ".join(_why_test(run, evaluation) for evaluation in missing)
     try:
         newest = Path(latest_checkpoint(run.train_dir)).stem

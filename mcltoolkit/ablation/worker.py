@@ -93,7 +93,7 @@ def work(folder: Path) -> None:
     checkpoint = str(folder / "train" / ended["checkpoint"])
     evaluations = {}
     for name, place in told["evaluations"].items():
-        if not (folder / place / "metrics.json").is_file():
+        if read_json(folder / place / "metrics.json") is None:
             test(
                 load_config(folder / place / "config.py", work_dir=str(folder / place)),
                 checkpoint,

@@ -7,7 +7,7 @@ from mcltoolkit.ablation.matrix import read_matrix
 from mcltoolkit.ablation.plan import chosen, combinations, plan
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.registry import DATASETS
+from mcltoolkit.registry import DATASETS, MODELS
 from mcltoolkit.structures import Sample
 
 
@@ -123,6 +123,8 @@ def test_a_row_may_be_a_config_of_its_own(content, planned, tiny_config, tmp_pat
 def test_options_of_the_call_win_over_the_matrix(content, planned):
     _, runs = planned(content, options={"train_cfg.max_iters": 5})
     assert {run.settings["train_cfg"]["max_iters"] for run in runs} == {5}
+    with pytest.raises(ConfigError, match="--cfg-options randomness.seed: the matrix sets it"):
+        planned(content, options={"randomness.seed": 5})
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,8 @@ def test_options_of_the_call_win_over_the_matrix(content, planned):
         ({"evaluations": {"scenes": {}, "self": {"test_dataloader.dataset.length": 2}}},
          "evaluations: self: test_dataloader.dataset.length is 2 without"),
         ({"options": {"test_dataloader.sampler.shuffle": True}}, "set it to false"),
+        ({"groups": {"a": {}, "b": {"model.losses.mcl": None}}},
+         "model.losses.mcl and model.losses.mcl.margin meet in one run"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(content, planned, changes, words):
@@ -171,6 +175,10 @@ def test_the_shipped_matrix_of_the_scenes(root, tmp_path):
         model = run.settings["model"]
         assert model["correspondence"]["mask_mix"] is (run.group == "labels")
         assert (model["losses"]["mask"] is None) is (run.group == "no labels")
+        if run.seed == 0:
+            built = MODELS.build(model)
+            wanted = {name for name, loss in model["losses"].items() if loss is not None}
+            assert set(built.losses.terms) == wanted
 
 
 def test_the_shipped_matrix_of_the_full_size(root, tmp_path):
