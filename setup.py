@@ -32,6 +32,7 @@ setup(
         "scikit-image>=0.22,<1",
         "pluggy>=1.5,<2",
         "pyyaml>=6",
+        "filelock>=3.12",
         "numpy>=1.24",
         "pillow>=10.4",
         "matplotlib>=3.7",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from mcltoolkit.ablation.matrix import Matrix
 from mcltoolkit.ablation.plan import Run
 from mcltoolkit.ablation.pool import run_all
@@ -25,11 +27,25 @@ def drive(
         The exit status: 0, 1 if runs failed, 130 if interrupted.
 
     Raises:
-        ConfigError: no worker, a folder that cannot be written, or a metric that no run gives.
+        ConfigError: no worker, a folder that cannot be written or that another call is working in,
+            or a metric that no run gives.
     """
     if jobs < 1:
         raise ConfigError(f"--jobs is {jobs}; allowed are values >= 1")
     check_writable(work_dir)
+    try:
+        with FileLock(Path(work_dir) / ".lock", timeout=0):
+            return _drive(matrix, runs, picked, work_dir, jobs)
+    except Timeout:
+        raise ConfigError(
+            f"another tools/ablate.py is working in {work_dir}; wait for its end or stop it, or "
+            f"give another --work-dir"
+        ) from None
+
+
+def _drive(
+    matrix: Matrix, runs: Sequence[Run], picked: Sequence[Run], work_dir: str | Path, jobs: int
+) -> int:
     todo, results = [], []
     for run in picked:
         found = state(run)

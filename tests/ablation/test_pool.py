@@ -51,6 +51,31 @@ def test_everything_is_run_once_and_then_never_again(small, planned, tmp_path, c
     assert "4 of 4 runs are finished already" in capsys.readouterr().out
 
 
+def test_a_second_call_in_the_same_folder_is_refused(small, planned, tmp_path):
+    """Locked by another process, as a second call would find it."""
+    matrix, runs = planned(small)
+    (tmp_path / "work").mkdir()
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import filelock, sys; lock = filelock.FileLock(sys.argv[1]); lock.acquire();"
+            "print(1, flush=True); sys.stdin.read()",
+            str(tmp_path / "work" / ".lock"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout.read(1) == b"1"
+        with pytest.raises(ConfigError, match=r"another tools/ablate.py is working in .*work"):
+            drive(matrix, runs, runs, tmp_path / "work")
+        assert started(tmp_path) == []
+    finally:
+        holder.communicate()
+    assert drive(matrix, runs, runs, tmp_path / "work", jobs=2) == 0
+
+
 def test_a_changed_matrix_runs_what_changed_and_says_why(small, planned, tmp_path, capsys):
     matrix, runs = planned(small)
     drive(matrix, runs, runs, tmp_path / "work")
