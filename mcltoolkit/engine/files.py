@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mcltoolkit.errors import WeightsError
+from mcltoolkit.errors import ConfigError, WeightsError
+from mcltoolkit.files import whole_file
 
 
 def load_plain(path: str | Path) -> Any:
@@ -35,17 +35,11 @@ def save_whole(value: Any, path: str | Path) -> Path:
     """Save under a temporary name, then rename.
 
     Raises:
-        WeightsError: the place cannot be written.
+        ConfigError: the place cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.save(value, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError
-        raise WeightsError(f"cannot write {path}: {error}; choose another place") from error
-    return path
+        with whole_file(path) as part:
+            torch.save(value, part)
+    except RuntimeError as error:  # torch's writer, where the disk is full
+        raise ConfigError(f"cannot write {path}: {error}; choose another place") from error
+    return Path(path)
