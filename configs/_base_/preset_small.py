@@ -1,6 +1,6 @@
 """Everything but the data for a small MCL-Net on label maps: a CPU will do, no pretrained features.
 
-The networks and losses of mclnet_camvid.py; set model.condition_channels and the mask loss's
+Set model.condition_channels and the mask loss's
 ignore_label to fit the data.
 """
 
@@ -22,7 +22,7 @@ model = dict(
         adv=dict(weight=1.0),
         feature_matching=dict(weight=5.0),
         mask=dict(type="MaskLoss", weight=1.0, ignore_label=None),
-        fcst=None,  # see mclnet_scenes.py
+        fcst=None,  # see ../mclnet_scenes.py
         mcl=dict(weight=1.0),
     ),
 )

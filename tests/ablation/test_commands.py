@@ -105,12 +105,3 @@ def test_what_an_option_cannot_express(content, planned, value, why):
     _, runs = planned(content)
     with pytest.raises(ConfigError, match="custom_hooks is .*cannot express.*config: FILE"):
         command(runs[0], "dist", Path("tools"))
-
-
-def test_the_slurm_scripts_are_alike():
-    """tools/slurm_test.sh asks for the same resources as tools/slurm_train.sh."""
-    train, test = ((ROOT / f"tools/slurm_{job}.sh").read_text() for job in ("train", "test"))
-    assert (
-        train.split("partition=$1")[1].replace("/train.py", "/test.py")
-        == test.split("partition=$1")[1]
-    )
