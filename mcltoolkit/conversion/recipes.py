@@ -167,6 +167,7 @@ def assemble_config(task: str, channels: int, inferred: Mapping[str, Settings]) 
                 "type": "ConstantThenLinearLR",
                 "by_epoch": False,
                 "constant": 0.5,
+                "steps": known.epochs // 2,  # one an epoch of the second half
             },
             "train_cfg": {"type": "TranslationTrainLoop", "max_epochs": known.epochs},
             "inference": {

@@ -67,18 +67,36 @@ def test_the_config_builds_the_whole_model_and_is_plain_data(cocosnet, task):
     )
 
 
-def test_ade20k_agrees_with_the_shipped_config(cocosnet):
-    shipped = load_config(ROOT / "configs" / "cocosnet_ade20k.py")
-    config = assembled(cocosnet, "ade20k")["config"]
+@pytest.mark.parametrize(
+    ("task", "file"),
+    [
+        ("ade20k", "ade20k"),
+        ("celebahq", "celebahq_mask"),
+        ("celebahqedge", "celebahq_edge"),
+        ("deepfashion", "deepfashion"),
+    ],
+)
+def test_a_task_agrees_with_the_shipped_config(cocosnet, task, file):
+    shipped = load_config(ROOT / "configs" / f"cocosnet_{file}.py")
+    config = assembled(cocosnet, task)["config"]
     ours, theirs = config["model"], shipped.model.to_dict()
     for name, loss in ours["losses"].items():
         assert theirs["losses"][name] == loss, name
     assert {k for k, v in theirs["losses"].items() if v} == ours["losses"].keys()
     for name in ("mask_mix", "centre", "neighbourhood", "temperature", "hidden"):
-        assert theirs["correspondence"][name] == ours["correspondence"][name], name
+        default = {"mask_mix": False, "centre": "channels"}.get(name)
+        assert theirs["correspondence"].get(name, default) == ours["correspondence"][name], name
+    for name, default in (("warp", "average"), ("upsample", "nearest")):
+        if name == "upsample" and ours["correspondence"].get("warp") == "patch":
+            continue  # patches come in full size
+        found = (theirs["correspondence"], ours["correspondence"])
+        assert found[0].get(name, default) == found[1].get(name, default), name
     for side in ("generator", "discriminator"):
         optimizer = shipped.optim_wrapper[side].optimizer.to_dict()
         assert optimizer == config["optim_wrapper"][side]["optimizer"]
+    assert shipped.param_scheduler.to_dict() == config["param_scheduler"]
     assert shipped.train_cfg.max_epochs == config["train_cfg"]["max_epochs"]
-    assert shipped.num_classes == RECIPES["ade20k"].channels
-    assert shipped.ignore_label == RECIPES["ade20k"].ignore_label
+    assert theirs["condition_channels"] == RECIPES[task].channels
+    assert shipped.get("ignore_label") == RECIPES[task].ignore_label
+    (resize,) = shipped.test_dataloader.dataset.geometry
+    assert (resize.height, resize.width) == config["inference"]["size"]
