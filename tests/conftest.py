@@ -62,3 +62,10 @@ def scenes():
 def seeded():
     """The same random numbers in every test, whatever ran before."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def plugins_of_a_test_end_with_it(monkeypatch):
+    """Modules that a test loads as plugins are named in the environment, which later tests and
+    their processes would inherit."""
+    monkeypatch.setenv("MCLTOOLKIT_PLUGINS", os.environ.get("MCLTOOLKIT_PLUGINS", ""))
