@@ -308,6 +308,11 @@ def test_the_list_above_is_whole():
     assert {f"{name}.py" for name in RECIPES} <= {file.name for file in CONFIGS.glob("*.py")}
 
 
+def test_the_contrastive_loss_is_the_same_with_and_without_the_rest_of_mclnet():
+    full, alone = (config_of(n) for n in ("mclnet_ade20k", "ablations/ade20k_cocosnet_mcl"))
+    assert alone.model.losses.mcl.to_dict() == full.model.losses.mcl.to_dict()
+
+
 def random_batch(channels, labelled, count=2, size=32):
     """Label maps of 8 x 8 pixel tiles in 4 classes above 0, or dense maps."""
     classes = torch.randint(1, 5, (2, count, size // 8, size // 8))

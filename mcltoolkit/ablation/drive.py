@@ -46,6 +46,8 @@ def drive(
 def _drive(
     matrix: Matrix, runs: Sequence[Run], picked: Sequence[Run], work_dir: str | Path, jobs: int
 ) -> int:
+    # a row with a config of its own may be the only one that gives a metric
+    alike = all(row.config is None for row in matrix.rows)
     todo, results = [], []
     for run in picked:
         found = state(run)
@@ -55,13 +57,15 @@ def _drive(
             todo.append(run)
             if found.why != NOT_RUN:
                 print(f"again   {run.title}: {found.why}")
-    check_metrics(matrix, results)
+    if alike:
+        check_metrics(matrix, results)
     print(f"{len(picked) - len(todo)} of {len(picked)} runs are finished already", flush=True)
 
     def after(run: Run, ended: State) -> None:
         if ended.result is not None:
             results.append(ended.result)
-            check_metrics(matrix, results)
+            if alike:
+                check_metrics(matrix, results)
         write_tables(matrix, runs, work_dir)
 
     try:
@@ -70,6 +74,7 @@ def _drive(
         print("\nstopped; the same command goes on from here")
         return INTERRUPTED
     print(f"table: {write_tables(matrix, runs, work_dir)}")
+    check_metrics(matrix, results)
     for run in failed:
         print(f"FAILED  {run.title}: {state(run).why}")
     return FAILED if failed else 0

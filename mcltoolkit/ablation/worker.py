@@ -29,7 +29,7 @@ from mcltoolkit.ablation.settings import as_python, training_part
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.launch import latest_checkpoint, scalars_file, test, train
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.files import write_json
+from mcltoolkit.files import write_atomically, write_json
 from mcltoolkit.registry import HOOKS
 
 
@@ -54,9 +54,7 @@ class StepFileHook(Hook):
 
     def _write(self, step: int, total: int) -> None:
         self.written = time.monotonic()
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(f"{step} {total}")
-        partial.replace(self.path)
+        write_atomically(self.path, f"{step} {total}".encode())
 
 
 def prepare(run: Run) -> None:
@@ -66,9 +64,8 @@ def prepare(run: Run) -> None:
         *((evaluation.folder, evaluation.settings) for evaluation in run.evaluations),
     ]:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / "config.py.partial"
-        partial.write_text(f'"""{run.title}"""\n\n{as_python(settings)}')
-        partial.replace(folder / "config.py")
+        text = f'"""{run.title}"""\n\n{as_python(settings)}'
+        write_atomically(folder / "config.py", text.encode())
         known = training_part(settings) if folder == run.folder else settings
         write_json(folder / "settings.json", known)
     write_json(

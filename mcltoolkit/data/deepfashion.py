@@ -114,7 +114,7 @@ def with_pairs(records: Sequence[Record], layout: Layout, path: Path) -> list[Re
     Raises:
         DataError: the list is missing or malformed, or names a photo that is not there.
     """
-    lines = read_named_lines(path, layout)
+    lines = read_named_lines(path, layout, "pair_list")
     paired = []
     for record in records:
         name, view = record.condition.name, None

@@ -27,11 +27,15 @@ class ExemplarLine:
     exemplars: tuple[str, ...]
 
 
-def read_exemplar_list(path: str | Path) -> dict[str, ExemplarLine]:
+def read_exemplar_list(path: str | Path, setting: str = "exemplar_list") -> dict[str, ExemplarLine]:
     """An exemplar list by condition, in the file's order.
 
     Each line reads `condition.jpg,exemplar1.jpg,...`. Backslashes become slashes, blank lines are
     skipped, and further lines of one condition add to its exemplars.
+
+    Args:
+        path: the file.
+        setting: what names the file in a config, for messages.
 
     Raises:
         DataError: the file is missing, not text or empty, or a line has no exemplar.
@@ -40,7 +44,7 @@ def read_exemplar_list(path: str | Path) -> dict[str, ExemplarLine]:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(
-            f"exemplar list {path} does not exist; set exemplar_list (relative to data_root) to a "
+            f"exemplar list {path} does not exist; set {setting} (relative to data_root) to a "
             f"text file with lines 'condition.jpg,exemplar.jpg', or to None for self-exemplars"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -66,7 +70,7 @@ def read_exemplar_list(path: str | Path) -> dict[str, ExemplarLine]:
     if not lines:
         raise DataError(
             f"exemplar list {path} is empty: 0 lines found, needed is one for each condition, "
-            f"'condition.jpg,exemplar.jpg'; write it, or set exemplar_list=None"
+            f"'condition.jpg,exemplar.jpg'; write it, or set {setting}=None"
         )
     return lines
 
@@ -76,10 +80,12 @@ class ExemplarChoice:
     """The policy of choosing an exemplar.
 
     Args:
-        mode: `recipe` draws as in the released training: a retrieved exemplar or the truth itself;
+        mode: `recipe` draws as in training: a retrieved exemplar or the truth itself;
             `first` takes the first of the list (test); `self` always takes the truth itself.
         retrieved: probability of a retrieved exemplar, for `recipe`.
-        hard: probability that a retrieved one is the last of its list instead of the first.
+        hard: probability that a retrieved one is the last of its list instead of the first. The
+            released code draws one number for both choices, so that its 0.2 is a share of all
+            samples: 2/7 here.
 
     Raises:
         ConfigError: an unknown mode, or a probability outside [0, 1].

@@ -166,14 +166,16 @@ def read_split(layout: Layout, split: str) -> dict[str, int]:
     return names
 
 
-def read_named_lines(path: Path, layout: Layout) -> dict[str, ExemplarLine]:
+def read_named_lines(
+    path: Path, layout: Layout, setting: str = "exemplar_list"
+) -> dict[str, ExemplarLine]:
     """The lines of an exemplar list by the name of their condition.
 
     Raises:
         DataError: see `read_exemplar_list`; or a condition is no name.
     """
     lines: dict[str, ExemplarLine] = {}
-    for written, line in read_exemplar_list(path).items():
+    for written, line in read_exemplar_list(path, setting).items():
         name = layout.name(written)
         if name is None:
             raise DataError(

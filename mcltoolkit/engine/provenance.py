@@ -186,6 +186,8 @@ def _overlay(
         for leaf, _ in leaves(value, here):
             if leaf[-1] != DELETE:
                 origins[leaf] = origin
+            elif len(value) == 1:  # nothing is left but an empty dict, which this file made
+                origins[here] = origin
 
 
 def _origin(origins: Mapping[Key, Origin], key: Key, value: Any, written: Config) -> Origin:

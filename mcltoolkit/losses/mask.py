@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.layers.precision import at_least_float32
+from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.losses.base import Loss
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import Translation
@@ -44,7 +44,7 @@ def mask_nll(
     counts = present.gather(1, target.flatten(1)).view_as(target)
     if ignore_label is not None:
         counts = counts & (target != ignore_label)
-    with torch.autocast(warped.device.type, enabled=False):
+    with without_autocast(warped):
         right = at_least_float32(warped).gather(1, target.unsqueeze(1)).squeeze(1)
         weights = counts.to(right.dtype)
         cost = -(right + eps).log()

@@ -1,6 +1,7 @@
 """Stands in for `mcltoolkit.ablation.worker`: no torch, made-up metrics, and a list of who ran.
 
-A row named `bad` fails, one named `killed` is killed, one named `slow` waits for its end.
+A row named `bad` fails, one named `killed` is killed, one named `slow` waits for its end, one
+named `own file` has a metric more.
 """
 
 import json
@@ -24,5 +25,7 @@ if told["row"] == "killed":
 while told["row"] == "slow":
     time.sleep(0.05)
 metrics = {"label_accuracy": 0.5 + told["seed"] / 10, "psnr": 20.0, "cycle_error": 1.0}
+if told["row"] == "own file":
+    metrics["fid"] = 30.0
 for place in told["evaluations"].values():
     (folder / place / "metrics.json").write_text(json.dumps(metrics))

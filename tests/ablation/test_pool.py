@@ -137,6 +137,16 @@ def test_an_unknown_metric_stops_after_the_first_run(small, planned, tmp_path):
     assert len(started(tmp_path)) == 3, "the finished run counts"
 
 
+def test_a_metric_of_a_later_row_s_own_config_is_waited_for(small, planned, tmp_path):
+    other = tmp_path / "other.py"
+    other.write_text(f"_base_ = {small['base']!r}\nmodel = dict(losses=dict(cyc=None))\n")
+    small["changes"]["own file"] = {"config": str(other)}
+    small["metrics"][0]["name"] = "scenes/fid"
+    matrix, runs = planned(small)
+    assert drive(matrix, runs, runs, tmp_path / "work") == 0
+    assert len(started(tmp_path)) == 6
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_leaves_no_worker_and_loses_no_result(
     small, planned, tmp_path, capsys, number

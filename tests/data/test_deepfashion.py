@@ -97,6 +97,12 @@ def test_lists_that_do_not_fit(root, name, text, parts):
         assert part in str(caught.value)
 
 
+def test_a_missing_pair_list_names_its_own_setting(root):
+    (root / "pairs.txt").unlink()
+    with pytest.raises(DataError, match=r"pairs\.txt does not exist; set pair_list .* or to None"):
+        DeepFashion(root, pair_list="pairs.txt")
+
+
 def test_a_photo_without_its_pose_is_found_at_the_start(root):
     (root / "pose" / f"{SHOTS[2]}_subset.txt").unlink()
     with pytest.raises(DataError, match=r"line 3: .*02_1_front_subset\.txt, which does not exist"):

@@ -15,6 +15,7 @@ model = dict(
     type="Net",
     head=dict(kind="a", width=8),
     gone=dict(x=1, y=2),
+    emptied=dict(x=1),
     switched=dict(on=True),
 )
 steps = [dict(type="Resize", size=4), dict(type="Flip")]
@@ -29,6 +30,7 @@ part = dict(width=16)
 model = dict(
     head=part,
     gone=dict(_delete_=True, z=3),
+    emptied=dict(_delete_=True),
     classes=_base_.classes,
     doubled=2 * _base_.classes,
 )
@@ -64,13 +66,14 @@ def test_each_setting_is_traced_to_the_file_and_line_that_wrote_it(chain):
         "model.head.kind": "child.py:3",
         "model.head.width": "parent.py:3",
         "model.gone.z": "parent.py:6",
+        "model.emptied": "parent.py:7",
         "model.switched": "child.py:3",
-        "model.classes": "parent.py:7 = _base_.classes (grandparent.py)",
-        "model.doubled": "parent.py:8",
+        "model.classes": "parent.py:8 = _base_.classes (grandparent.py)",
+        "model.doubled": "parent.py:9",
         "steps.0.type": "child.py:2",
-        "betas": "grandparent.py:11",
-        "same": "parent.py:10",
-        "empty": "grandparent.py:13",
+        "betas": "grandparent.py:12",
+        "same": "parent.py:11",
+        "empty": "grandparent.py:14",
         "part.width": "parent.py:3",
         "seed": "other.py:1",
         "default_scope": "mcltoolkit",
