@@ -1,7 +1,6 @@
 """Everything but the data for a small MCL-Net on label maps: a CPU will do, no pretrained features.
 
-Set model.condition_channels and the mask loss's
-ignore_label to fit the data.
+Set model.condition_channels and the mask loss's ignore_label to fit the data.
 """
 
 _base_ = ["runtime.py", "schedule_ttur.py", "mclnet.py"]
