@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mcltoolkit.errors import ConfigError
+from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.losses.base import AdversarialTerm, Loss
 from mcltoolkit.registry import LOSSES, MODELS, build_component
 from mcltoolkit.structures import DiscriminatorPass, ImageFeatures, Translation
@@ -47,6 +47,12 @@ class GeneratorObjective(nn.Module):
                 continue
             if isinstance(settings, Mapping) and settings.get("weight") == 0:
                 continue
+            if isinstance(settings, Mapping) and not settings.get("type"):
+                others = [other for other in losses if other != name]
+                raise ConfigError(
+                    f"model.losses.{name} is {dict(settings)}, without a 'type' that names a loss"
+                    f"{near_matches(name, others)}; losses of this config: {', '.join(others)}"
+                )
             term = _build(name, settings, feature_channels, descriptor_channels)
             try:
                 self.terms[name] = term

@@ -201,6 +201,10 @@ def test_missing_feature_network_names_losses_and_setting():
     ("losses", "message"),
     [
         ({"cycle": {"weight": 1}}, r"model\.losses\.cycle is .*'type'"),
+        (
+            {"cyc": {"type": "CycleLoss"}, "cycc": {"weight": 2}},
+            r"model\.losses\.cycc is .*did you mean 'cyc'\?",
+        ),
         ({"cycle": 1.0}, r"model\.losses\.cycle is 1\.0"),
         ({"cycle": {"type": "CycleLoss", "wieght": 1}}, r"model\.losses\.cycle.*wieght"),
         ({"cycle": {"type": "CycleLoss", "weight": -1}}, "weight is -1"),
