@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mcltoolkit.data.exemplar_dataset import few
 from mcltoolkit.data.folder import SUFFIXES
+from mcltoolkit.data.records import few
 from mcltoolkit.errors import ConfigError, DataError
 
 
