@@ -10,6 +10,7 @@ import numpy as np
 from mcltoolkit.data.doctor.findings import Finding
 from mcltoolkit.data.doctor.survey import SplitSurvey, Survey
 from mcltoolkit.data.exemplars import ExemplarLine, read_exemplar_list
+from mcltoolkit.data.near_duplicates import ROUNDING
 from mcltoolkit.errors import DataError
 
 
@@ -75,7 +76,7 @@ def _check_list(
                 elif name in row and stem in column:
                     one, other = split.vectors[1][row[name]], source.vectors[1][column[stem]]
                     score = float(np.dot(one, other))
-                    if score >= threshold:
+                    if score >= threshold - ROUNDING:
                         near.append(f"{words} ~ {line.condition} ({score:.2f})")
             elif stem == name:
                 itself.append(words)

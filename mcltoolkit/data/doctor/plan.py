@@ -152,7 +152,8 @@ def with_classes(
     count = len(names) if names is not None else num_classes
     mapping = dict(plan.label_map)
     if count is not None and ignore_label is not None and ignore_label >= count:
-        mapping[ignore_label] = count
+        if ignore_label > count:
+            mapping[ignore_label] = count
         ignore_label, count = count, count + 1
         names = None if names is None else [*names, "unknown"]
     return replace(
