@@ -133,6 +133,12 @@ def test_a_configs_data_sets(clean_set):
 def test_configs_that_cannot_be_examined(clean_set, tmp_path):
     with pytest.raises(ConfigError, match="type SyntheticScenes; the doctor reads FolderDataset"):
         plan_of_config(config(clean_set, type="SyntheticScenes"))
+    for kind in ("CelebAHQEdges", "CelebAHQMasks", "DeepFashion"):
+        with pytest.raises(
+            ConfigError, match=f"type {kind}; .*train.py.* check, as they"
+        ) as caught:
+            plan_of_config(config(clean_set, type=kind))
+        assert "instead" not in str(caught.value)
     with pytest.raises(DataError, match="is not a folder"):
         plan_of_config(config(tmp_path / "nowhere"))
     two = config(clean_set) | {"test_dataloader": config(tmp_path)["train_dataloader"]}
