@@ -22,12 +22,16 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """One split: its name in the folders, its role, and what `FolderDataset` is told of it."""
+    """One split: its name in the folders, its role, and what `FolderDataset` is told of it.
+
+    The listed exemplars lie in `exemplar_split`; None: in the training split.
+    """
 
     name: str
     role: str  # training, validation or test
     exemplar_list: str | None = None  # below the root
     listed_only: bool = False
+    exemplar_split: str | None = None
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,9 @@ def plan_of_config(config: Mapping[str, Any]) -> Plan:
         alone = dataset.get("listed_only")
         if alone is None:
             alone = dataset["type"] == "ADE20K" and name != "training"
-        splits.setdefault(
-            name, SplitPlan(name, role_of(name), listed and listed.format(split=name), bool(alone))
-        )
+        listed = listed and listed.format(split=name)
+        source = dataset.get("exemplar_split", "training")
+        splits.setdefault(name, SplitPlan(name, role_of(name), listed, bool(alone), source))
     plan = Plan(
         root,
         tuple(splits.values()),

@@ -275,7 +275,6 @@ FAULTS = [
     (untrained_class, "untrained-class", "warning", "4 boat"),
     (no_labels, "no-labels", "error", "street"),
     (no_held_out, "no-held-out-split", "warning", "training"),
-    (nothing_to_train_on, "no-training-split", "error", "test"),
     (folder_of_no_split, "folder-left-out", "note", "images/night"),
     (no_class_names, "classes-inferred", "note", "classes.txt"),
 ]
@@ -311,6 +310,16 @@ def test_an_error_is_what_the_data_set_refuses(clean_set):
             continue
         with pytest.raises(ToolkitError, match=r"\bc\b"):
             [FolderDataset(root, **arguments)[i] for i in range(6)]
+
+
+def test_without_a_training_split_the_exemplars_are_missing_too(clean_set, codes):
+    nothing_to_train_on(clean_set)
+    edit(clean_set / "exemplars_test.txt", "y.jpg,d.jpg\n", "")
+    assert codes(clean_set) == {
+        "no-training-split": ("test",),
+        "list-unchecked": ("images/training",),
+        "list-incomplete": ("images/test/y.jpg",),
+    }
 
 
 def test_an_exemplar_that_is_nearly_the_truth(clean_set, codes):
@@ -360,6 +369,7 @@ def test_accepted_findings_are_left_out(clean_set, codes):
 
 def test_every_code_is_planted_somewhere():
     others = {"list-near-duplicate", "shared-held-out", "empty-split", "unknown-colour"}
+    others |= {"no-training-split", "list-unchecked"}
     assert {code for _, code, _, _ in FAULTS} | others == set(CODES)
 
 
