@@ -189,7 +189,6 @@ def test_the_ade20k_samples_in_both_layouts(shared_data, root):
 
 
 def test_camvid_as_its_readme_describes_it(shared_data):
-
     diagnosis, _ = examine(plan_of_folder(shared_data / "camvid_128"), size=(64, None), multiple=16)
     assert diagnosis.splits == {"training": (367,) * 2, "validation": (101,) * 2, "test": (62,) * 2}
     assert diagnosis.errors == 0
