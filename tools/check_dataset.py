@@ -18,6 +18,7 @@ from mcltoolkit.data import doctor
 from mcltoolkit.data.label_colours import read_label_colours, starting_palette
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.launch import run_tool
+from mcltoolkit.files import whole_file
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
@@ -61,7 +62,7 @@ def main() -> None:
         console.print(f"{options.config_out} is not written: errors come first", soft_wrap=True)
     for path, text in texts.items():
         if path:
-            with doctor.whole_file(path) as part:
+            with whole_file(path) as part:
                 part.write_text(text, encoding="utf-8")
             console.print(f"wrote {path}", soft_wrap=True)
     sys.exit(1 if diagnosis.errors else 0)

@@ -30,6 +30,9 @@ down: 0.96 and more; 2 % cut off each border: 0.91) and different photos of one 
 scenes 0.65, interiors 0.27, aligned faces 0.73, clothes before a white wall 0.76 at most).
 Neighbouring frames of a video count as near-duplicates where the camera stands still.
 """
+ROUNDING = 1e-6
+"""How far below a threshold a cosine still reaches it: rounding leaves a picture's cosine with
+itself as near to 1 as this, not at 1."""
 
 
 def thumbnail_vector(image: np.ndarray | Image.Image) -> np.ndarray:
@@ -102,7 +105,7 @@ def near_duplicate_blocks(
     for row in range(0, len(a), chunk):
         for column in range(row if b is None else 0, len(other), chunk):
             cosine = a[row : row + chunk] @ other[column : column + chunk].T
-            found = cosine >= threshold
+            found = cosine >= threshold - ROUNDING
             if b is None and column == row:
                 found = np.triu(found, k=1)
             first, second = np.nonzero(found)

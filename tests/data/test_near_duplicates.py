@@ -73,6 +73,13 @@ def test_the_vector_is_the_detail_of_a_grey_thumbnail():
     assert np.abs(thumbnail_vector(image) - expected).max() < 1e-6
 
 
+def test_equal_pictures_reach_a_threshold_of_one():
+    vectors = np.stack([thumbnail_vector(photo(seed)) for seed in range(12)])
+    assert (np.einsum("nd,nd->n", vectors, vectors) < 1).any(), "rounding: else this shows nothing"
+    pairs = near_duplicate_pairs(vectors, vectors.copy(), threshold=1)
+    assert list(zip(pairs.first, pairs.second, strict=True)) == [(i, i) for i in range(12)]
+
+
 def test_pictures_of_one_colour_resemble_nothing():
     plain = [thumbnail_vector(np.full((30, 30, 3), grey, np.uint8)) for grey in (0, 90, 90)]
     assert not np.any(plain)

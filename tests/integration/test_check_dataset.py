@@ -47,6 +47,14 @@ def test_statuses_and_files(tool, noisy_set, tmp_path):
     assert json.loads(report.read_text())["errors"] == 0
     assert config.is_file()
 
+    config.write_text("mine")
+    done = check(noisy_set, "--num-classes", "8", *options)
+    assert done.returncode == 2, done.stderr
+    assert f"{config} exists; add --overwrite to replace it" in done.stderr
+    assert config.read_text() == "mine"
+    check(noisy_set, "--num-classes", "8", *options, "--overwrite", ok=True)
+    assert "num_classes = 8" in config.read_text()
+
     done = check(noisy_set, "--accept", "leek")
     assert done.returncode == 2, done.stderr
     assert "did you mean 'leak'" in done.stderr

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from mcltoolkit.data import FolderDataset, read_exemplar_list
+from mcltoolkit.data import CelebAHQEdges, DeepFashion, FolderDataset, read_exemplar_list
 from mcltoolkit.data.retrieval.options import add_options, output_path, retrieval_of
 from mcltoolkit.errors import ToolkitError
 
@@ -45,6 +45,37 @@ def data(tmp_path):
 
 
 @pytest.fixture
+def photos(tmp_path):
+    """CelebA-HQ and DeepFashion as the data sets read them: four photos to train on, two to
+    validate, in one folder."""
+    rng = np.random.default_rng(1)
+    celeba, fashion = tmp_path / "celeba", tmp_path / "fashion"
+    shots = [f"img/WOMEN/Tees/id_0000000{n}/01_1_front" for n in range(6)]
+    names = {celeba: [f"CelebA-HQ-img/{n}" for n in (3, 14, 159, 2653, 58, 979)], fashion: shots}
+    for root, places in names.items():
+        for place in places:
+            noise = Image.fromarray(rng.integers(255, size=(12, 16, 3), dtype=np.uint8))
+            (root / place).parent.mkdir(parents=True, exist_ok=True)
+            noise.resize((32, 32), Image.Resampling.BICUBIC).save(root / f"{place}.jpg")
+    masks = celeba / "CelebAMask-HQ-mask-anno"
+    for number in (3, 14, 159, 2653, 58, 979):
+        (masks / str(number // 2000)).mkdir(parents=True, exist_ok=True)
+        skin = Image.fromarray(np.eye(32, dtype=np.uint8) * 255).convert("RGB")
+        skin.save(masks / str(number // 2000) / f"{number:05d}_skin.png")
+    for shot in shots:
+        pose = fashion / shot.replace("img", "pose", 1)
+        pose.parent.mkdir(parents=True, exist_ok=True)
+        np.savetxt(f"{pose}_candidate.txt", [[8, 9, 0.5, 0], [20, 9, 0.6, 1]])
+        np.savetxt(f"{pose}_subset.txt", [[-1, 0, 1, *[-1] * 15, 3.2, 2]])
+    (celeba / "train.txt").write_text("3\n14\n\n159\n2653\n")
+    (celeba / "val.txt").write_text("58\n979.jpg\n")
+    lines = [shot.replace("/", "\\") + ".jpg" for shot in shots]
+    (fashion / "train.txt").write_text("\r\n".join(lines[:4]))
+    (fashion / "val.txt").write_text("\n".join(lines[4:]))
+    return {"CELEBA": celeba, "DEEPFASHION": fashion}
+
+
+@pytest.fixture
 def here(root, monkeypatch):
     """Runs a script in this process: starting one each time would take most of the time."""
 
@@ -57,7 +88,7 @@ def here(root, monkeypatch):
     return run
 
 
-def test_every_command_of_the_page_works(here, root, data, tmp_path):
+def test_every_command_of_the_page_works(here, root, data, photos, tmp_path):
     page = (root / "docs" / "retrieval.md").read_text()
     blocks = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
     commands = [c for b in blocks for c in b.replace("\\\n", " ").splitlines() if c.strip()]
@@ -68,7 +99,7 @@ def test_every_command_of_the_page_works(here, root, data, tmp_path):
     (tmp_path / "groups.csv").write_text("".join(f"{n},{n[0]}\n" for n in names))
     places = {
         "DATA": data, "OUT": tmp_path / "out", "WEIGHTS.safetensors": tmp_path / "w.safetensors",
-        "GROUPS.csv": tmp_path / "groups.csv",
+        "GROUPS.csv": tmp_path / "groups.csv", **photos,
     }  # fmt: skip
     for command in commands:
         words = shlex.split(command)
@@ -79,6 +110,13 @@ def test_every_command_of_the_page_works(here, root, data, tmp_path):
     for made in (data / "exemplars_training", data / "exemplars_test", tmp_path / "out" / "layout"):
         for suffix in (".txt", ".scores.csv", ".html"):
             assert made.with_suffix(suffix).stat().st_size > 0
+    for name, kind in {"CELEBA": CelebAHQEdges, "DEEPFASHION": DeepFashion}.items():
+        dataset = kind(
+            photos[name], split="validation", exemplar_list="exemplars_{split}.txt",
+            exemplar_split="training", exemplar_choice="first",
+        )  # fmt: skip
+        assert [len(record.exemplars) for record in dataset.records] == [3, 3]
+        assert dataset[0].exemplar.shape == (3, 32, 32)
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     scope = {"DATA": data}
     exec(code, scope)
@@ -134,6 +172,36 @@ def test_errors_say_what_to_do(options, words, data):
     with pytest.raises(ToolkitError) as caught:
         run()
     assert words in f"{type(caught.value).__name__}: {caught.value}"
+
+
+@pytest.mark.parametrize(("kind", "images"), [(CelebAHQEdges, "CelebA-HQ-img"), (DeepFashion, ".")])
+def test_a_list_for_training_names_training_pictures_alone(here, photos, kind, images):
+    root = photos["CELEBA" if kind is CelebAHQEdges else "DEEPFASHION"]
+    here(
+        TOOL, "--images", root / images, "--names", root / "train.txt", "--candidate-names",
+        root / "train.txt", "--features", "timm:test_resnet", "--weights", "random", "--top", "3",
+        "--out", root / "refs.txt",
+    )  # fmt: skip
+    dataset = kind(root, exemplar_list="refs.txt", exemplar_split="training")
+    names = {record.condition.name for record in dataset.records}
+    assert len(names) == 4
+    for record in dataset.records:
+        assert {e.name for e in record.exemplars} == names - {record.condition.name}
+    assert len(read_exemplar_list(root / "refs.txt")) == 4
+
+
+def test_names_restrict_conditions_and_exemplars_of_splits_too(here, data, tmp_path):
+    (tmp_path / "few.txt").write_text("a_1\na_3.jpg\n")
+    (tmp_path / "others.txt").write_text("b_2\nb_4\n")
+    words = ("--data-root", data, "--top", "2", "--overwrite")
+    here(
+        TOOL, *words, "--names", tmp_path / "few.txt", "--candidate-names", tmp_path / "others.txt"
+    )
+    lines = read_exemplar_list(data / "exemplars_training.txt")
+    assert list(lines) == ["a_1.jpg", "a_3.jpg"]
+    assert all(set(line.exemplars) == {"b_2.jpg", "b_4.jpg"} for line in lines.values())
+    here(TOOL, *words, "--candidate-names", tmp_path / "others.txt", "--allow-fewer")
+    assert len(read_exemplar_list(data / "exemplars_training.txt")) == 8
 
 
 def test_a_list_that_exists_stays(here, data, capsys):

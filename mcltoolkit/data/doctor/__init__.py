@@ -10,7 +10,6 @@ from mcltoolkit.data.doctor.ready_config import PRESETS, Preset, ready_config
 from mcltoolkit.data.doctor.report import show
 from mcltoolkit.data.doctor.sizes import parse_size
 from mcltoolkit.data.doctor.survey import Survey, survey
-from mcltoolkit.files import whole_file
 
 __all__ = [
     "PRESETS",
@@ -31,5 +30,4 @@ __all__ = [
     "ready_config",
     "show",
     "survey",
-    "whole_file",
 ]

@@ -28,13 +28,18 @@ def mapped(facts: LabelFacts, survey: Survey) -> tuple[np.ndarray, np.ndarray]:
 
 
 def infer_num_classes(survey: Survey) -> int | None:
-    """The largest value + 1, marks for "unknown" and lossy files left out; None without labels."""
+    """The largest value + 1; None without labels.
+
+    Lossy files and values that mean "unknown" (the usual marks, the ignore label) do not count: an
+    ignore label above the classes becomes one more, see `with_classes`.
+    """
+    unknown = (*FREE_VALUES, survey.plan.ignore_label)
     largest = [
         int(v)
         for _, facts in survey.all_labels()
         if not facts.lossy
         for v in (facts.values if facts.values is not None else ())
-        if int(v) not in FREE_VALUES
+        if int(v) not in unknown
     ]
     return max(largest) + 1 if largest else None
 

@@ -10,12 +10,12 @@ import numpy as np
 from mcltoolkit.data.doctor.findings import Finding
 from mcltoolkit.data.doctor.survey import SplitSurvey, Survey
 from mcltoolkit.data.exemplars import ExemplarLine, read_exemplar_list
+from mcltoolkit.data.near_duplicates import ROUNDING
 from mcltoolkit.errors import DataError
 
 
 def check_lists(survey: Survey, threshold: float) -> Iterator[Finding]:
     """The exemplar list of each split."""
-    source = next((s for s in survey.splits.values() if s.plan.role == "training"), None)
     for split in survey.splits.values():
         if split.plan.exemplar_list is None:
             continue
@@ -33,8 +33,11 @@ def check_lists(survey: Survey, threshold: float) -> Iterator[Finding]:
                 "the config",
             )
             continue
-        if source is not None:
-            yield from _check_list(survey, split, source, lines, threshold)
+        name = _exemplar_split(survey, split)
+        source = _surveyed(survey, name)
+        if source is None:
+            yield _unchecked(survey, split, name)
+        yield from _check_list(survey, split, source, lines, threshold)
     without = [s.plan.name for s in survey.splits.values() if s.plan.exemplar_list is None]
     if without and survey.plan.annotations is not None:
         yield Finding(
@@ -50,22 +53,25 @@ def check_lists(survey: Survey, threshold: float) -> Iterator[Finding]:
 def _check_list(
     survey: Survey,
     split: SplitSurvey,
-    source: SplitSurvey,
+    source: SplitSurvey | None,
     lines: dict[str, ExemplarLine],
     threshold: float,
 ) -> Iterator[Finding]:
     plan, name_list = survey.plan, split.plan.exemplar_list
+    offered = plan.shown(plan.image_folder(_exemplar_split(survey, split)))
     held_out = split.plan.role != "training"
     bad = "error" if held_out else "warning"
     missing, foreign, itself, near = [], [], [], []
     stems = {_stem(survey, condition): line for condition, line in lines.items()}
     row = {name: i for i, name in enumerate(split.vectors[0])}
-    column = {name: i for i, name in enumerate(source.vectors[0])}
+    column = {name: i for i, name in enumerate(source.vectors[0])} if source else {}
     for name, line in stems.items():
         where = f"{name_list}, line {line.number}"
         if name not in split.image_paths:
             if split.plan.listed_only or not _elsewhere(survey, split, name):
                 missing.append(f"{where}: condition {line.condition}")
+            continue
+        if source is None:
             continue
         for exemplar in line.exemplars:
             stem, words = _stem(survey, exemplar), f"{where}: {exemplar}"
@@ -75,7 +81,7 @@ def _check_list(
                 elif name in row and stem in column:
                     one, other = split.vectors[1][row[name]], source.vectors[1][column[stem]]
                     score = float(np.dot(one, other))
-                    if score >= threshold:
+                    if score >= threshold - ROUNDING:
                         near.append(f"{words} ~ {line.condition} ({score:.2f})")
             elif stem == name:
                 itself.append(words)
@@ -91,17 +97,17 @@ def _check_list(
             f"{name_list} names images that do not exist",
             tuple(missing),
             f"conditions in {plan.shown(plan.image_folder(split.plan.name))}, exemplars in "
-            f"{plan.shown(plan.image_folder(source.plan.name))}",
+            f"{offered}",
             "correct the lines, or add the images",
         )
     if foreign:
         yield Finding(
             "list-foreign-exemplar",
             "error",
-            f"{name_list} takes exemplars from a split other than {source.plan.name}",
+            f"{name_list} takes exemplars from a split other than {_exemplar_split(survey, split)}",
             tuple(foreign),
-            f"exemplars in {plan.shown(plan.image_folder(source.plan.name))}",
-            "make the list anew with exemplars of the training split only",
+            f"exemplars in {offered}",
+            f"make the list anew with exemplars of split {_exemplar_split(survey, split)} only",
         )
     if itself:
         yield Finding(
@@ -130,6 +136,36 @@ def _check_list(
             "a line for each image, or listed_only=True in the config",
             "add the lines, or make the list anew",
         )
+
+
+def _exemplar_split(survey: Survey, split: SplitSurvey) -> str:
+    """The split that the exemplars of a list lie in."""
+    training = survey.plan.training()
+    return split.plan.exemplar_split or (training.name if training else "training")
+
+
+def _surveyed(survey: Survey, name: str) -> SplitSurvey | None:
+    """A split by its name or, where folders have no `{split}`, another of the same folder."""
+    folder = survey.plan.image_folder(name)
+    alike = (s for n, s in survey.splits.items() if survey.plan.image_folder(n) == folder)
+    return survey.splits.get(name) or next(alike, None)
+
+
+def _unchecked(survey: Survey, split: SplitSurvey, name: str) -> Finding:
+    """That nothing is known of a list's exemplars; an error where their folder does not exist."""
+    folder = survey.plan.image_folder(name)
+    there = folder.is_dir()
+    return Finding(
+        "list-unchecked",
+        "note" if there else "error",
+        f"the exemplars of {split.plan.exemplar_list} lie in split {name}, "
+        f"{'which was not examined' if there else 'whose folder does not exist'}",
+        (survey.plan.shown(folder),),
+        "the exemplars' split among the splits examined",
+        "examine the whole folder (ROOT in place of --config), or add a data loader of this split"
+        if there
+        else "add the folder, or set exemplar_split in the config to the split they lie in",
+    )
 
 
 def _stem(survey: Survey, listed: str) -> str:

@@ -38,6 +38,7 @@ CODES = (
     "shared-held-out",
     "repeats",
     "list-unreadable",
+    "list-unchecked",
     "list-missing-file",
     "list-foreign-exemplar",
     "list-self-exemplar",

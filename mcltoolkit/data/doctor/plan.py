@@ -22,12 +22,16 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """One split: its name in the folders, its role, and what `FolderDataset` is told of it."""
+    """One split: its name in the folders, its role, and what `FolderDataset` is told of it.
+
+    The listed exemplars lie in `exemplar_split`; None: in the training split.
+    """
 
     name: str
     role: str  # training, validation or test
     exemplar_list: str | None = None  # below the root
     listed_only: bool = False
+    exemplar_split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,8 @@ def with_classes(
     count = len(names) if names is not None else num_classes
     mapping = dict(plan.label_map)
     if count is not None and ignore_label is not None and ignore_label >= count:
-        mapping[ignore_label] = count
+        if ignore_label > count:
+            mapping[ignore_label] = count
         ignore_label, count = count, count + 1
         names = None if names is None else [*names, "unknown"]
     return replace(

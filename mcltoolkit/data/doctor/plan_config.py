@@ -19,6 +19,12 @@ from mcltoolkit.data.doctor.plan import (
 from mcltoolkit.data.folder import SUFFIXES
 from mcltoolkit.errors import ConfigError, DataError
 
+BY_NAMES = ("CelebAHQEdges", "CelebAHQMasks", "DeepFashion")
+NAMED = (
+    "the folders of this one hold all splits together and no label maps of the photos' names, so "
+    "they cannot be given as ROOT either; tools/train.py and tools/test.py check, as they start, "
+    "that each photo of train.txt, val.txt and the exemplar lists has its files"
+)
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
@@ -36,10 +42,11 @@ def plan_of_config(config: Mapping[str, Any]) -> Plan:
     if not datasets:
         raise ConfigError(f"the config has no data set; needed is one of {', '.join(LOADERS)}")
     for dataset in datasets:
-        if dataset.get("type") not in ("FolderDataset", "ADE20K"):
+        kind = dataset.get("type")
+        if kind not in ("FolderDataset", "ADE20K"):
             raise ConfigError(
-                f"the config's data set is of type {dataset.get('type')}; the doctor reads "
-                f"FolderDataset and ADE20K: give the folder instead, as ROOT"
+                f"the config's data set is of type {kind}; the doctor reads FolderDataset and "
+                f"ADE20K: {NAMED if kind in BY_NAMES else 'give the folder instead, as ROOT'}"
             )
     roots = {str(dataset["data_root"]) for dataset in datasets}
     if len(roots) > 1:
@@ -55,9 +62,9 @@ def plan_of_config(config: Mapping[str, Any]) -> Plan:
         alone = dataset.get("listed_only")
         if alone is None:
             alone = dataset["type"] == "ADE20K" and name != "training"
-        splits.setdefault(
-            name, SplitPlan(name, role_of(name), listed and listed.format(split=name), bool(alone))
-        )
+        listed = listed and listed.format(split=name)
+        source = dataset.get("exemplar_split", "training")
+        splits.setdefault(name, SplitPlan(name, role_of(name), listed, bool(alone), source))
     plan = Plan(
         root,
         tuple(splits.values()),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mcltoolkit.data.exemplar_dataset import few
 from mcltoolkit.data.folder import SUFFIXES
+from mcltoolkit.data.records import few
 from mcltoolkit.errors import ConfigError, DataError
 
 
@@ -36,14 +36,22 @@ def find_gallery(
     labels: str | Path | None = None,
     image_suffixes: Sequence[str] = SUFFIXES,
     label_suffix: str = ".png",
+    names_file: str | Path | None = None,
 ) -> Gallery:
     """The pictures below a folder, subfolders included, and their label maps of the same name.
 
     Where images and label maps lie in one folder, files that end in `label_suffix` are label maps.
 
+    Args:
+        images, labels: the folders.
+        image_suffixes, label_suffix: of the files to take.
+        names_file: text file with the names of the pictures to take, one a line, with or without
+            suffix; backslashes become slashes, blank lines are skipped. None takes all.
+
     Raises:
         DataError: a folder is missing or holds no image, two images share a name, a name cannot
-            stand in a list, an image has no label map, or a label map has no image.
+            stand in a list, an image has no label map, or a label map has no image; or the names
+            file cannot be read, is empty or names a picture that is not there.
     """
     folder = _existing(images, "images")
     suffixes = [s.lower() for s in image_suffixes]
@@ -55,13 +63,17 @@ def find_gallery(
             f"folder {folder} holds no image; allowed are {', '.join(suffixes)}; correct the "
             f"folder, or add images"
         )
+    if names_file is not None:
+        files = _named(folder, files, Path(names_file))
     names = [p.relative_to(folder).as_posix() for p in files]
     _check_names(folder, names)
     return Gallery(
         folder,
         tuple(names),
         tuple(files),
-        None if labels is None else _paired(folder, names, Path(labels), label_suffix),
+        None
+        if labels is None
+        else _paired(folder, names, Path(labels), label_suffix, whole=names_file is None),
     )
 
 
@@ -101,6 +113,33 @@ def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
+def _named(folder: Path, files: Sequence[Path], path: Path) -> list[Path]:
+    """The files that a names file names, in their own order."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"names file {path} cannot be read ({error}); needed is a text file with one name a "
+            f"line; correct --names or --candidate-names"
+        ) from error
+    wanted: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            wanted.setdefault(line.strip().replace("\\", "/"), number)
+    if not wanted:
+        raise DataError(f"names file {path} is empty; write one name a line, at least 1")
+    names = {file: file.relative_to(folder).as_posix() for file in files}
+    known = {*names.values(), *map(stem, names.values())}
+    missing = [f"line {n}: {name}" for name, n in wanted.items() if name not in known]
+    if missing:
+        raise DataError(
+            f"names file {path}: {len(missing)} of {len(wanted)} names have no image in {folder}: "
+            f"{few(missing)}; needed are paths below this folder, such as "
+            f"{next(iter(names.values()))}: correct the lines, or the folder"
+        )
+    return [file for file, name in names.items() if name in wanted or stem(name) in wanted]
+
+
 def _check_names(folder: Path, names: Sequence[str]) -> None:
     first: dict[str, str] = {}
     for name in names:
@@ -119,7 +158,10 @@ def _check_names(folder: Path, names: Sequence[str]) -> None:
         )
 
 
-def _paired(folder: Path, names: Sequence[str], labels: Path, suffix: str) -> tuple[Path, ...]:
+def _paired(
+    folder: Path, names: Sequence[str], labels: Path, suffix: str, whole: bool
+) -> tuple[Path, ...]:
+    """The label maps of the names; others are an error where the `whole` folder is taken."""
     present = {
         p.relative_to(labels).as_posix(): p for p in _files(labels) if p.name.endswith(suffix)
     }
@@ -131,7 +173,7 @@ def _paired(folder: Path, names: Sequence[str], labels: Path, suffix: str) -> tu
             f"{few(missing)}; add the label maps or remove the images"
         )
     alone = sorted(set(present) - set(wanted))
-    if alone:
+    if alone and whole:
         raise DataError(
             f"{len(alone)} of {len(present)} label maps in {labels} have no image in {folder}: "
             f"{few(alone)}; add the images or remove the label maps"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcltoolkit.data.exemplar_dataset import few
+from mcltoolkit.data.records import few
 from mcltoolkit.data.retrieval.gallery import stem
 from mcltoolkit.errors import ConfigError, DataError
 

@@ -88,6 +88,8 @@ def _data_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--split", default="training", help="the conditions' split")
     group.add_argument("--exemplar-split", default="training", help="the exemplars' split")
     group.add_argument("--label-suffix", default=".png")
+    group.add_argument("--names", help="text file, one name a line: only these are conditions")
+    group.add_argument("--candidate-names", help="the same: only these are exemplars")
 
 
 def _feature_options(group: argparse._ArgumentGroup) -> None:
@@ -145,22 +147,33 @@ def _galleries(options: argparse.Namespace) -> tuple[Gallery, Gallery]:
                 "exclude each other; give the one or the others"
             )
         return (
-            _of_split(options, options.split),
-            _of_split(options, options.exemplar_split),
+            _of_split(options, options.split, options.names),
+            _of_split(options, options.exemplar_split, options.candidate_names),
         )
     if options.images is None:
         raise ConfigError("no pictures named; give --images FOLDER, or --data-root FOLDER")
-    queries = find_gallery(options.images, options.labels, label_suffix=suffix)
-    if options.candidates is None:
+    queries = find_gallery(
+        options.images, options.labels, label_suffix=suffix, names_file=options.names
+    )
+    if options.candidates is not None:
+        folders = options.candidates, options.candidate_labels
+    elif options.candidate_names == options.names:
         return queries, queries
-    return queries, find_gallery(options.candidates, options.candidate_labels, label_suffix=suffix)
+    else:
+        folders = options.images, options.labels
+    return queries, find_gallery(*folders, label_suffix=suffix, names_file=options.candidate_names)
 
 
-def _of_split(options: argparse.Namespace, split: str) -> Gallery:
+def _of_split(options: argparse.Namespace, split: str, names: str | None) -> Gallery:
     images, labels = dataset_folders(options.data_root, split)
     # The flat layout needs its label maps in any case: they have to be told from the images.
     needed = options.features == "layout" or labels == images
-    return find_gallery(images, labels if needed else None, label_suffix=options.label_suffix)
+    return find_gallery(
+        images,
+        labels if needed else None,
+        label_suffix=options.label_suffix,
+        names_file=names,
+    )
 
 
 def _groups(options: argparse.Namespace, queries: Gallery, candidates: Gallery) -> Groups | None:

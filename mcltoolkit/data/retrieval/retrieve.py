@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mcltoolkit.data.exemplar_dataset import few
 from mcltoolkit.data.near_duplicates import THRESHOLD
+from mcltoolkit.data.records import few
 from mcltoolkit.data.retrieval.describe import THUMBNAILS, check_labels, describe
 from mcltoolkit.data.retrieval.features import Features
 from mcltoolkit.data.retrieval.gallery import Gallery

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mcltoolkit.data.near_duplicates import ROUNDING
 from mcltoolkit.data.retrieval.similarity import unit_rows
 from mcltoolkit.errors import ConfigError
 
@@ -101,7 +102,7 @@ class Rules:
                 same &= (a.frames[:, None] - b.frames).abs() <= self.gap
             apart |= same
         if a.thumbnails is not None and b.thumbnails is not None:
-            apart |= a.thumbnails @ b.thumbnails.T >= self.duplicates
+            apart |= a.thumbnails @ b.thumbnails.T >= self.duplicates - ROUNDING
         return apart
 
 

@@ -275,7 +275,6 @@ FAULTS = [
     (untrained_class, "untrained-class", "warning", "4 boat"),
     (no_labels, "no-labels", "error", "street"),
     (no_held_out, "no-held-out-split", "warning", "training"),
-    (nothing_to_train_on, "no-training-split", "error", "test"),
     (folder_of_no_split, "folder-left-out", "note", "images/night"),
     (no_class_names, "classes-inferred", "note", "classes.txt"),
 ]
@@ -313,6 +312,16 @@ def test_an_error_is_what_the_data_set_refuses(clean_set):
             [FolderDataset(root, **arguments)[i] for i in range(6)]
 
 
+def test_without_a_training_split_the_exemplars_are_missing_too(clean_set, codes):
+    nothing_to_train_on(clean_set)
+    edit(clean_set / "exemplars_test.txt", "y.jpg,d.jpg\n", "")
+    assert codes(clean_set) == {
+        "no-training-split": ("test",),
+        "list-unchecked": ("images/training",),
+        "list-incomplete": ("images/test/y.jpg",),
+    }
+
+
 def test_an_exemplar_that_is_nearly_the_truth(clean_set, codes):
     leak(clean_set)
     edit(clean_set / "exemplars_test.txt", "x.jpg,b.jpg", "x.jpg,a.jpg")
@@ -343,7 +352,8 @@ def test_several_repeats_name_the_nearest_earlier_one(clean_set, codes):
 
 def test_the_threshold_decides_what_repeats(clean_set, codes):
     shutil.copy(image_path(clean_set, "a"), image_path(clean_set, "x", "test"))
-    assert set(codes(clean_set, threshold=1.0)) <= {"leak"}
+    edit(clean_set / "exemplars_test.txt", "x.jpg,b.jpg", "x.jpg,a.jpg")
+    assert set(codes(clean_set, threshold=1.0)) == {"leak", "list-near-duplicate"}
     assert len(codes(clean_set, threshold=0.9)["leak"]) == 1
     lists = ["list-near-duplicate", "repeats"]
     assert len(codes(clean_set, threshold=0.2, accept=lists)["leak"]) > 1
@@ -359,6 +369,7 @@ def test_accepted_findings_are_left_out(clean_set, codes):
 
 def test_every_code_is_planted_somewhere():
     others = {"list-near-duplicate", "shared-held-out", "empty-split", "unknown-colour"}
+    others |= {"no-training-split", "list-unchecked"}
     assert {code for _, code, _, _ in FAULTS} | others == set(CODES)
 
 
@@ -368,6 +379,18 @@ def test_empty_splits(clean_set, codes):
         (clean_set / kind / "test").mkdir()
     (clean_set / "exemplars_test.txt").unlink()
     assert set(codes(clean_set, accept=["no-exemplar-list"])) == {"empty-split"}
+
+
+@pytest.mark.parametrize(("value", "label_map"), [(254, {254: 4}), (9, {9: 4}), (4, {})])
+def test_an_ignore_label_above_the_classes_is_no_class(clean_set, value, label_map):
+    change_labels(clean_set, patch(value))
+    no_class_names(clean_set)
+    diagnosis, survey = examine(plan_of_folder(clean_set, ignore_label=value), size=(64, None))
+    assert [finding.code for finding in diagnosis.findings] == ["classes-inferred"]
+    assert diagnosis.num_classes == 5, "the four and the unknown one"
+    assert (survey.plan.ignore_label, dict(survey.plan.label_map)) == (4, label_map)
+    inside, _ = examine(plan_of_folder(clean_set, ignore_label=2), size=(64, None))
+    assert inside.num_classes == value + 1
 
 
 def test_the_mark_255_gets_its_remedy(clean_set, codes):

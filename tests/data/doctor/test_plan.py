@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from mcltoolkit.data.doctor import plan_of_config, plan_of_folder
+from mcltoolkit.data import FolderDataset
+from mcltoolkit.data.doctor import examine, plan_of_config, plan_of_folder
 from mcltoolkit.errors import ConfigError, DataError
 
 
@@ -130,9 +131,37 @@ def test_a_configs_data_sets(clean_set):
     assert plan_of_config(config(clean_set, classes=list("abcd"))).classes == tuple("abcd")
 
 
+def config_findings(root, **changes):
+    """The list findings of a config that only tests, which must load."""
+    settings = {"test_dataloader": config(root, split="test", **changes)["train_dataloader"]}
+    dataset = dict(settings["test_dataloader"]["dataset"])
+    dataset.pop("type")
+    FolderDataset(**dataset)
+    diagnosis, _ = examine(plan_of_config(settings))
+    return {f.code: (f.severity, f.files) for f in diagnosis.findings if f.code.startswith("list-")}
+
+
+def test_a_configs_exemplars_lie_where_it_says(clean_set):
+    (clean_set / "exemplars_test.txt").write_text("x.jpg,y.jpg\ny.jpg,z.jpg\nz.jpg,x.jpg")
+    assert config_findings(clean_set, exemplar_split="test") == {}
+    (clean_set / "exemplars_test.txt").write_text("x.jpg,x.jpg\ny.jpg,z.jpg\nz.jpg,x.jpg")
+    itself = ("error", ("exemplars_test.txt, line 1: x.jpg",))
+    assert config_findings(clean_set, exemplar_split="test") == {"list-self-exemplar": itself}
+
+
+def test_a_split_of_exemplars_that_the_config_does_not_load(clean_set):
+    assert config_findings(clean_set) == {"list-unchecked": ("note", ("images/training",))}
+
+
 def test_configs_that_cannot_be_examined(clean_set, tmp_path):
     with pytest.raises(ConfigError, match="type SyntheticScenes; the doctor reads FolderDataset"):
         plan_of_config(config(clean_set, type="SyntheticScenes"))
+    for kind in ("CelebAHQEdges", "CelebAHQMasks", "DeepFashion"):
+        with pytest.raises(
+            ConfigError, match=f"type {kind}; .*train.py.* check, as they"
+        ) as caught:
+            plan_of_config(config(clean_set, type=kind))
+        assert "instead" not in str(caught.value)
     with pytest.raises(DataError, match="is not a folder"):
         plan_of_config(config(tmp_path / "nowhere"))
     two = config(clean_set) | {"test_dataloader": config(tmp_path)["train_dataloader"]}
@@ -143,7 +172,6 @@ def test_configs_that_cannot_be_examined(clean_set, tmp_path):
 
 
 def test_the_ade20k_samples_in_both_layouts(shared_data, root):
-    from mcltoolkit.data.doctor import examine
     from mcltoolkit.engine.config import load_config
 
     seen = []
@@ -161,8 +189,6 @@ def test_the_ade20k_samples_in_both_layouts(shared_data, root):
 
 
 def test_camvid_as_its_readme_describes_it(shared_data):
-    from mcltoolkit.data.doctor import examine
-
     diagnosis, _ = examine(plan_of_folder(shared_data / "camvid_128"), size=(64, None), multiple=16)
     assert diagnosis.splits == {"training": (367,) * 2, "validation": (101,) * 2, "test": (62,) * 2}
     assert diagnosis.errors == 0

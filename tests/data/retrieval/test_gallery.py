@@ -66,3 +66,32 @@ def test_pairs_that_are_incomplete(photo_folder):
     photo_folder("labels", {f"{n}.png": n for n in range(7)})
     with pytest.raises(DataError, match=r"1 of 8 label maps in .* have no image in .*: x\.png"):
         find_gallery(images, labels)
+
+
+def test_a_names_file_takes_some_pictures(photo_folder, tmp_path):
+    images = photo_folder("images", {"7.jpg": 0, "12.jpg": 1, "deep/a.png": 2, "twin.jpg": 3})
+    Image.new("RGB", (8, 8)).save(images / "twin.png")  # would be refused if it were taken
+    labels = photo_folder("labels", {"7.png": 0, "12.png": 1, "deep/a.png": 2, "x.png": 3})
+    file = tmp_path / "names.txt"
+    file.write_bytes("deep\\a.png\r\n\r\n7\r\n7.jpg\r\n".encode("utf-8-sig"))
+    gallery = find_gallery(images, labels, names_file=file)
+    assert gallery.names == ("7.jpg", "deep/a.png")
+    assert gallery.labels == (labels / "7.png", labels / "deep" / "a.png")
+    file.write_text("twin")
+    with pytest.raises(DataError, match=r"twin\.jpg and twin\.png .*same name"):
+        find_gallery(images, names_file=file)
+
+
+def test_names_without_a_picture(photo_folder, tmp_path):
+    images, file = photo_folder("images", {"7.jpg": 0}), tmp_path / "names.txt"
+    file.write_text("7\n007\n\n" + "".join(f"img/{n}.jpg\n" for n in range(7)))
+    with pytest.raises(DataError) as caught:
+        find_gallery(images, names_file=file)
+    words = f"{file}: 8 of 9 names have no image in {images}: line 2: 007, line 4: img/0.jpg, "
+    assert words in str(caught.value)
+    assert ", ... 3 more; needed are paths below this folder, such as 7.jpg" in str(caught.value)
+    file.write_text("\n")
+    with pytest.raises(DataError, match=r"names\.txt is empty; write one name a line"):
+        find_gallery(images, names_file=file)
+    with pytest.raises(DataError, match=r"none\.txt cannot be read .*correct --names"):
+        find_gallery(images, names_file=tmp_path / "none.txt")

@@ -40,6 +40,13 @@ def test_copies_are_excluded_and_other_pictures_are_not(scene):
     assert not rules.clashes(7, [0, 12])
 
 
+def test_equal_pictures_reach_a_threshold_of_one(scene):
+    own = np.stack([thumbnail_vector(scene(n)) for n in range(20)])
+    rules = Rules(Facts.of(range(20), thumbnails=own), Facts.of(range(20, 40), thumbnails=own), 1.0)
+    assert (rules.queries.thumbnails.square().sum(1) < 1).any(), "rounding: else this shows nothing"
+    assert torch.equal(rules.excluded(torch.arange(20), slice(0, 20)), torch.eye(20) > 0)
+
+
 def test_pictures_of_one_colour_are_no_duplicates():
     flat = np.zeros((2, 256), np.float32)
     rules = Rules(Facts.of([0], thumbnails=flat[:1]), Facts.of([1, 2], thumbnails=flat))
