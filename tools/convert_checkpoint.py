@@ -28,6 +28,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--alignment-ema", help="*_net_netCorr_ema.pth, beside --alignment")
     parser.add_argument("--out", help="checkpoint of this toolkit to write")
     parser.add_argument(
+        "--allow-other-architecture",
+        action="store_true",
+        help="accept networks that differ from the task's released ones in more than their widths",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument(
         "--to-cocosnet",
         metavar="FOLDER",
         help="the way back: write CHECKPOINT as the released code's files into this folder",
@@ -43,11 +49,12 @@ def main() -> None:
     parser = _parser()
     options = parser.parse_args()
     forth = ("task", "generator", "alignment", "out")
+    back = ("to_cocosnet", "checkpoint", "overwrite")
     if options.to_cocosnet:
-        given = [name for name in vars(options) if name not in ("to_cocosnet", "checkpoint")]
+        given = [name for name in vars(options) if name not in back]
         if not options.checkpoint or any(vars(options)[name] for name in given):
-            parser.error("--to-cocosnet FOLDER takes one checkpoint and no other option")
-        files, notes = write_cocosnet(options.checkpoint, options.to_cocosnet)
+            parser.error("--to-cocosnet FOLDER takes one checkpoint and, at most, --overwrite")
+        files, notes = write_cocosnet(options.checkpoint, options.to_cocosnet, options.overwrite)
         print("\n".join([*map(str, files), *notes]))
         return
     missing = [f"--{name}" for name in forth if not vars(options)[name]]
@@ -55,7 +62,8 @@ def main() -> None:
         parser.error(f"needs {', '.join(missing) or 'no positional argument'}; see --help")
     checkpoint = convert_files(
         options.task, options.generator, options.alignment, options.out, options.discriminator,
-        options.generator_ema, options.alignment_ema,
+        options.generator_ema, options.alignment_ema, options.allow_other_architecture,
+        options.overwrite,
     )  # fmt: skip
     print(f"{summary(checkpoint)}\nwrote {options.out}")
 

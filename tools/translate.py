@@ -33,12 +33,27 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _check_places(options: argparse.Namespace) -> None:
+    """No picture may take the place of another, written or read."""
+    taken: dict[Path, str] = {}
+    for name in ("condition", "exemplar", "exemplar_condition", "out", "warped"):
+        if not (given := getattr(options, name)):
+            continue
+        place = Path(given).resolve()
+        if name in ("out", "warped") and place in taken:
+            raise ConfigError(
+                f"--{name} and {taken[place]} are both {given}; give --{name} another file name"
+            )
+        taken[place] = f"--{name.replace('_', '-')}"
+
+
 def main() -> None:
     """Load the model, translate, write the pictures."""
     options = _parse()
     for path in filter(None, (options.out, options.warped)):
         if Path(path).suffix.lower() != ".png":
             raise ConfigError(f"{path} is no .png file name; pictures are written as PNG")
+    _check_places(options)
     if options.size and min(options.size) < 1:
         raise ConfigError(f"--size is {options.size}; allowed are sizes >= 1")
     model, config = load_model(options.checkpoint, options.device, options.plugins)
@@ -49,6 +64,7 @@ def main() -> None:
         options.exemplar,
         options.exemplar_condition,
         tuple(options.size) if options.size else None,
+        print,
     )
     pictures = {options.out: result.fake[0], options.warped: result.alignment.warped[0]}
     for path, image in pictures.items():

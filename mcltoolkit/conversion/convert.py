@@ -11,7 +11,7 @@ from torch import Tensor
 
 import mcltoolkit
 from mcltoolkit.conversion.names import NETWORKS, UNUSED, to_ours, to_theirs
-from mcltoolkit.conversion.recipes import assemble_config, recipe
+from mcltoolkit.conversion.recipes import assemble_config, recipe, released_architecture
 from mcltoolkit.conversion.shapes import Architecture, infer
 from mcltoolkit.engine.hooks.ema import KEY as AVERAGE
 from mcltoolkit.errors import ConfigError, WeightsError
@@ -19,7 +19,15 @@ from mcltoolkit.models.translator import TRANSLATOR_SETTINGS, Translator
 from mcltoolkit.registry import DISCRIMINATORS, build_component
 
 State = Mapping[str, Tensor]
+DIFFERS = "differs from the released"
 ENTRY = "cocosnet"  # of the checkpoint: what only the released code needs
+FILE_OF = {  # part of the model -> the file that holds it
+    "generator": "generator",
+    "condition_encoder": "alignment",
+    "image_encoder": "alignment",
+    "correspondence": "alignment",
+    "discriminator": "discriminator",
+}
 LABELS = {  # of the released files: EPOCH_net_LABEL.pth
     "generator": "G",
     "alignment": "Corr",
@@ -36,6 +44,7 @@ def to_toolkit(
     discriminator: State | None = None,
     average: Mapping[str, State] | None = None,
     files: Mapping[str, str] | None = None,
+    allow_other_architecture: bool = False,
 ) -> dict[str, Any]:
     """A checkpoint of this toolkit from the released state dicts; the tensors are shared.
 
@@ -47,6 +56,9 @@ def to_toolkit(
             `*_net_netCorr_ema.pth`), if there are any.
         files: what to call the five in messages, by `generator`, `alignment`, `discriminator`,
             `average generator` and `average alignment`.
+        allow_other_architecture: accept networks that differ from the task's released ones in more
+            than their widths, such as attention or the number of scales. Otherwise a whole block
+            that a file lacks is an error, not an option.
 
     Returns:
         `state_dict`, `config` (complete, plain data), `meta`, `cocosnet` (the discriminator's
@@ -55,29 +67,40 @@ def to_toolkit(
 
     Raises:
         ConfigError: no such task.
-        WeightsError: unknown, missing or misshapen keys; all of them are listed by file.
+        WeightsError: unknown, missing or misshapen keys, tensors that are no finite floats, or
+            another architecture than the released one; all of them are listed by file.
     """
     known = recipe(task)
     states: dict[str, State] = {"generator": generator, "alignment": alignment}
     if discriminator is not None:
         states["discriminator"] = discriminator
     shapes = {n: {k: tuple(v.shape) for k, v in s.items()} for n, s in states.items()}
-    architecture = infer(shapes, known.correspondence)
-    channels = _agreed_channels(architecture, files or {})
+    architecture = infer(shapes, known.correspondence, known.stride_kernel)
+    channels = _agreed_channels(architecture, files or {}, known.channels)
+    departures = _departures(task, architecture)
+    problems = {name: list(lines) for name, lines in architecture.assumed.items()}
+    if not allow_other_architecture:
+        for part, lines in departures.items():
+            problems.setdefault(FILE_OF[part], []).extend(lines)
+            architecture.settings[part].update(released_architecture(task)[part])
     config = assemble_config(task, channels, architecture.settings)
-    problems = {name: list(lines) for name, lines in architecture.problems.items()}
-    expected = {} if problems else _expected(config["model"], "discriminator" in states)
+    expected = _expected(config["model"], "discriminator" in states)
 
     averages = {f"average {name}": state for name, state in (average or {}).items()}
     renamed: dict[str, dict[str, Tensor]] = {}
     for name, state in {**states, **averages}.items():
         network = name.removeprefix("average ")
-        renamed[name], found = _rename(network, state, expected.get(network))
+        renamed[name], found = _rename(network, state, expected[network])
         problems.setdefault(name, []).extend(found)
     _refuse(problems, files or {})
 
     checkpoint: dict[str, Any] = {
-        "meta": {"task": task, "files": dict(files or {}), "mcltoolkit": mcltoolkit.__version__},
+        "meta": {
+            "task": task,
+            "files": dict(files or {}),
+            "departures": [line for lines in departures.values() for line in lines],
+            "mcltoolkit": mcltoolkit.__version__,
+        },
         "state_dict": {k: v for name in states for k, v in renamed[name].items()},
         "config": config,
         ENTRY: {
@@ -132,6 +155,7 @@ def to_cocosnet(checkpoint: Mapping[str, Any]) -> tuple[dict[str, State], list[s
     to_toolkit(
         task, networks["generator"], networks["alignment"], networks.get("discriminator"),
         files={name: f"the checkpoint's {name}, in the released names" for name in networks},
+        allow_other_architecture=True,
     )  # fmt: skip
     for name, versions in carried.get("versions", {}).items():
         if name in networks:
@@ -158,15 +182,28 @@ def _split(state: State) -> dict[str, OrderedDict[str, Tensor]]:
     return networks
 
 
-def _agreed_channels(architecture: Architecture, files: Mapping[str, str]) -> int:
+def _agreed_channels(architecture: Architecture, files: Mapping[str, str], released: int) -> int:
     channels = architecture.channels
-    if len(set(channels.values())) > 1 and not architecture.problems:
+    if len(set(channels.values())) > 1 and not architecture.assumed:
         listed = ", ".join(f"{files.get(n, n)}: {c}" for n, c in channels.items())
         raise WeightsError(
             f"the files differ in the channels of the condition ({listed}); give the files of one "
             f"training"
         )
-    return channels["alignment"]
+    return channels.get("alignment", next(iter(channels.values()), released))
+
+
+def _departures(task: str, architecture: Architecture) -> dict[str, list[str]]:
+    """What differs from the released networks of the task in more than width, by part."""
+    departures: dict[str, list[str]] = {}
+    for part, released in released_architecture(task).items():
+        settings = architecture.settings.get(part, {})
+        for name, value in released.items():
+            if name in settings and settings[name] != value:
+                departures.setdefault(part, []).append(
+                    f"{DIFFERS} {task}: {part}.{name} {settings[name]}, released {value}"
+                )
+    return departures
 
 
 def _expected(
@@ -195,21 +232,22 @@ def _expected(
 
 
 def _rename(
-    network: str, state: State, expected: Mapping[str, tuple[int, ...]] | None
+    network: str, state: State, expected: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, Tensor], list[str]]:
     """`state` under our names, and what is wrong with it."""
     renamed: dict[str, Tensor] = {}
     problems = []
     for key, value in state.items():
         ours = to_ours(network, key)
-        if ours is not None and (expected is None or key in expected):
+        if ours is not None and key in expected:
             renamed[ours] = value
-            if expected is not None and tuple(value.shape) != expected[key]:
+            if tuple(value.shape) != expected[key]:
                 wanted = _shape(expected[key])
                 problems.append(f"misshapen  {key}: {_shape(value.shape)} found, {wanted} expected")
+            problems.extend(_unusable(key, value))
         elif not (network == "discriminator" and UNUSED.match(key)):
             problems.append(f"unknown    {key}: {_shape(value.shape)}")
-    for key, shape in (expected or {}).items():
+    for key, shape in expected.items():
         if key not in state:
             problems.append(f"missing    {key}: {_shape(shape)}")
     if len(problems) > len(state) // 2:
@@ -220,6 +258,18 @@ def _rename(
     return renamed, problems
 
 
+def _unusable(key: str, value: Tensor) -> list[str]:
+    """What is wrong with a tensor's numbers; only counters are whole."""
+    kind = str(value.dtype).removeprefix("torch.")
+    if key.endswith("num_batches_tracked"):
+        whole = not value.is_floating_point() and not value.is_complex()
+        return [] if whole else [f"not whole  {key}: {kind}"]
+    if not value.is_floating_point():
+        return [f"not floating  {key}: {kind}"]
+    bad = int((~value.isfinite()).sum())
+    return [f"not finite  {key}: {bad} of {value.numel()} values"] if bad else []
+
+
 def _refuse(problems: Mapping[str, Sequence[str]], files: Mapping[str, str]) -> None:
     listed = [
         f"{files.get(name, name)}:\n    " + "\n    ".join(lines)
@@ -227,11 +277,17 @@ def _refuse(problems: Mapping[str, Sequence[str]], files: Mapping[str, str]) -> 
         if lines
     ]
     if listed:
+        advice = ""
+        if any(line.startswith(DIFFERS) for lines in problems.values() for line in lines):
+            advice = (
+                " If these networks were built with other options on purpose, give "
+                "--allow-other-architecture."
+            )
         raise WeightsError(
             "these are not the networks of one released CoCosNet:\n  "
             + "\n  ".join(listed)
             + "\nGive whole state dicts as the released code saves them (*_net_G.pth, "
-            "*_net_Corr.pth, *_net_D.pth)."
+            "*_net_Corr.pth, *_net_D.pth)." + advice
         )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mcltoolkit.conversion.convert import ENTRY, State, to_cocosnet, to_toolkit
 from mcltoolkit.conversion.names import UNUSED
 from mcltoolkit.engine.files import load_plain, save_whole
-from mcltoolkit.errors import WeightsError
+from mcltoolkit.errors import ConfigError, WeightsError
 
 EPOCH = "latest"  # the released code looks for `latest_net_G.pth` by default
 
@@ -50,11 +50,21 @@ def convert_files(
     discriminator: str | Path | None = None,
     average_generator: str | Path | None = None,
     average_alignment: str | Path | None = None,
+    allow_other_architecture: bool = False,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Read released files, write one checkpoint of this toolkit, and return it.
 
+    Args:
+        task, generator, alignment, discriminator: see `to_toolkit`; the last three are files.
+        out: file to write.
+        average_generator, average_alignment: files of the averages, both or none.
+        allow_other_architecture: see `to_toolkit`.
+        overwrite: replace `out` where it exists; never one of the files that are read.
+
     Raises:
         WeightsError: see `to_toolkit`; or one average without the other.
+        ConfigError: `out` exists, or is one of the files that are read.
     """
     if (average_generator is None) != (average_alignment is None):
         raise WeightsError(
@@ -67,6 +77,11 @@ def convert_files(
         "average generator": average_generator,
         "average alignment": average_alignment,
     }
+    sources = {Path(path).resolve() for path in paths.values() if path is not None}
+    if Path(out).resolve() in sources:
+        raise ConfigError(f"{out} is a file to convert; give --out another name")
+    if Path(out).exists() and not overwrite:
+        raise ConfigError(f"{out} exists; give --out another name, or --overwrite to replace it")
     states = {name: read_released(path) for name, path in paths.items() if path is not None}
     average = {
         name: states[f"average {name}"]
@@ -80,20 +95,35 @@ def convert_files(
         states.get("discriminator"),
         average,
         {name: str(paths[name]) for name in states},
+        allow_other_architecture,
     )
     save_whole(checkpoint, out)
     return checkpoint
 
 
-def write_cocosnet(checkpoint: str | Path, folder: str | Path) -> tuple[list[Path], list[str]]:
+def write_cocosnet(
+    checkpoint: str | Path, folder: str | Path, overwrite: bool = False
+) -> tuple[list[Path], list[str]]:
     """Write a checkpoint of this toolkit as the released code's files into a folder.
+
+    Args:
+        checkpoint: file that a training or a conversion wrote.
+        folder: made where there is none.
+        overwrite: write even where the folder holds such files, of another training perhaps.
 
     Returns:
         The files, and what there is to know about them, one sentence each.
 
     Raises:
         WeightsError: see `to_cocosnet`; or the file is no checkpoint of this toolkit.
+        ConfigError: the folder holds such files already.
     """
+    there = sorted(Path(folder).glob(f"{EPOCH}_net_*.pth"))
+    if there and not overwrite:
+        raise ConfigError(
+            f"{', '.join(map(str, there))} exist already, perhaps the released originals; give "
+            f"another folder, or --overwrite to replace them"
+        )
     content = load_plain(checkpoint)
     if not isinstance(content, Mapping) or "state_dict" not in content:
         raise WeightsError(
@@ -106,6 +136,8 @@ def write_cocosnet(checkpoint: str | Path, folder: str | Path) -> tuple[list[Pat
         for label, state in networks.items()
     ]
     notes = []
+    if others := [str(path) for path in there if path not in files]:
+        notes.append(f"left as they were, not of this checkpoint: {', '.join(others)}")
     if left_out:
         notes.append(f"left out, as the released code has no use for them: {', '.join(left_out)}")
     if "D" in networks and not any(UNUSED.match(key) for key in networks["D"]):
@@ -131,6 +163,7 @@ def summary(checkpoint: Mapping[str, Any]) -> str:
         lines.append("discriminator: none given; a training starts with a fresh one")
     else:
         lines.append(f"discriminator: {_settings(model['discriminator'])}")
+    lines += checkpoint["meta"]["departures"]
     if unused:
         lines.append(
             f"the discriminator's decoder, which no forward pass uses, is carried beside the model "

@@ -26,6 +26,7 @@ class Recipe:
         ignore_label: the unknown class, if there is one.
         correspondence, losses: settings beyond those that all tasks share.
         epochs: of the released training; the rate falls in the second half.
+        stride_kernel: of the encoders' strided convolutions.
     """
 
     channels: int
@@ -34,6 +35,7 @@ class Recipe:
     correspondence: Mapping[str, Any]
     losses: Mapping[str, Any]
     epochs: int
+    stride_kernel: int = 4
 
 
 _FACES: Settings = {
@@ -52,6 +54,7 @@ RECIPES: Mapping[str, Recipe] = {
             "mask": {"type": "MaskLoss", "weight": 100.0, "ignore_label": 0},
         },
         epochs=200,
+        stride_kernel=3,
     ),
     "celebahq": Recipe(
         channels=19,
@@ -114,6 +117,35 @@ def recipe(task: str) -> Recipe:
             f"{', '.join(RECIPES)}"
         )
     return RECIPES[task]
+
+
+def released_architecture(task: str) -> dict[str, Settings]:
+    """What the released networks of a task are beside their widths, by part of the model.
+
+    Raises:
+        ConfigError: no such task.
+    """
+    known = recipe(task)
+    encoder = {
+        "spade_kernel": 3,
+        "stride_kernel": known.stride_kernel,
+        "second_stride": 2,
+        "non_local": False,
+        "squeeze_excitation": False,
+        "extra_blocks": False,
+        "dilated": False,
+        "spade_norm": "pono",
+    }
+    return {
+        "generator": {"kernel": 3, "attention": True, "spade_norm": "pono"},
+        "condition_encoder": dict(encoder),
+        "image_encoder": dict(encoder),
+        "correspondence": {
+            "mask_mix": bool(known.correspondence.get("mask_mix")),
+            "coordinates": False,
+        },
+        "discriminator": {"layers": 4, "scales": 2, "attention": True},
+    }
 
 
 def assemble_config(task: str, channels: int, inferred: Mapping[str, Settings]) -> Settings:

@@ -9,138 +9,202 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Shapes = Mapping[str, tuple[int, ...]]
 Anchor = tuple[str, int, int]  # pattern of the key, axis, divisor
 
+
+@dataclass(frozen=True)
+class Size:
+    """A size to read.
+
+    Attributes:
+        what: its name in messages.
+        anchors: where it is read from.
+        released: what it is in the released networks, taken where no tensor tells it.
+    """
+
+    what: str
+    anchors: tuple[Anchor, ...]
+    released: int
+
+
+_HIDDEN = Size("SPADE's hidden width", ((r"(.*\.)?mlp_shared\.1\.(weight|bias)", 0, 1),), 128)
+_KERNEL = Size("SPADE's kernel", ((r"(.*\.)?mlp_(shared\.1|gamma|beta)\.weight", 2, 1),), 3)
+_GENERATOR_WIDTH = Size(
+    "the base width",
+    (
+        ("conv_img.weight", 1, 1),
+        (r"up_3\.conv_[01]\.weight_orig", 0, 1),
+        (r"up_2\.conv_[01]\.weight_orig", 0, 2),
+        (r"up_1\.conv_[01]\.weight_orig", 0, 4),
+        (r"(head_0|G_middle_[01])\.conv_[01]\.weight_orig", 0, 16),
+        ("fc.weight", 0, 16),
+    ),
+    64,
+)
+_ENCODER_WIDTH = Size(
+    "the base width",
+    (
+        ("layer1.0.weight_orig", 0, 1),
+        ("layer2.0.weight_orig", 0, 2),
+        ("layer3.0.weight_orig", 0, 4),
+        (r"layer[45]\.0\.weight_orig", 0, 8),
+        (r"(head_0|G_middle_0)\.conv_[01]\.weight_orig", 0, 8),
+    ),
+    64,
+)
+_STRIDE_KERNEL = Size(
+    "the stride kernel",
+    (
+        (r"layer2\.0\.weight_orig", 2, 1),
+        (r"layer2\.0\.weight_orig", 3, 1),
+        (r"layer4\.0\.weight_orig", 2, 1),  # one vote only: it may have no stride
+    ),
+    4,
+)
+_ENCODER_OUT = Size(
+    "the width of the output",
+    (
+        (r"G_middle_1\.conv_[01s]\.weight_orig", 0, 1),
+        (r"G_middle_1\.norm_1\.mlp_(gamma|beta)\.weight", 0, 1),
+    ),
+    256,
+)
+_EMBED = Size("the width of theta and phi", ((r"(theta|phi)\.(weight|bias)", 0, 1),), 256)
+_DISCRIMINATOR_WIDTH = Size(
+    "the base width",
+    (
+        (r"discriminator_\d+\.model0\.0\.(weight|bias)", 0, 1),
+        (r"discriminator_\d+\.model1\.0\.0\.weight_orig", 0, 2),
+    ),
+    64,
+)
+# Widths that hold the condition's channels; what they are in the released networks is the task's.
 _CONTEXT: tuple[Anchor, ...] = ((r"(.*\.)?mlp_shared\.1\.weight", 1, 1),)
-_HIDDEN: tuple[Anchor, ...] = ((r"(.*\.)?mlp_shared\.1\.(weight|bias)", 0, 1),)
-_KERNEL: tuple[Anchor, ...] = ((r"(.*\.)?mlp_(shared\.1|gamma|beta)\.weight", 2, 1),)
-_GENERATOR_WIDTH: tuple[Anchor, ...] = (
-    ("conv_img.weight", 1, 1),
-    (r"up_3\.conv_[01]\.weight_orig", 0, 1),
-    (r"up_2\.conv_[01]\.weight_orig", 0, 2),
-    (r"up_1\.conv_[01]\.weight_orig", 0, 4),
-    (r"(head_0|G_middle_[01])\.conv_[01]\.weight_orig", 0, 16),
-    ("fc.weight", 0, 16),
-)
-_ENCODER_WIDTH: tuple[Anchor, ...] = (
-    ("layer1.0.weight_orig", 0, 1),
-    ("layer2.0.weight_orig", 0, 2),
-    ("layer3.0.weight_orig", 0, 4),
-    (r"layer[45]\.0\.weight_orig", 0, 8),
-    (r"(head_0|G_middle_0)\.conv_[01]\.weight_orig", 0, 8),
-)
-_STRIDE_KERNEL: tuple[Anchor, ...] = (
-    (r"layer2\.0\.weight_orig", 2, 1),
-    (r"layer2\.0\.weight_orig", 3, 1),
-    (r"layer4\.0\.weight_orig", 2, 1),  # one vote only: it may have no stride
-)
-_ENCODER_OUT: tuple[Anchor, ...] = (
-    (r"G_middle_1\.conv_[01s]\.weight_orig", 0, 1),
-    (r"G_middle_1\.norm_1\.mlp_(gamma|beta)\.weight", 0, 1),
-)
+_GENERATOR_CONTEXT: tuple[Anchor, ...] = (*_CONTEXT, ("fc.weight", 1, 1))
+_ENCODER_CONTEXT: tuple[Anchor, ...] = (*_CONTEXT, (r"layer1\.0\.weight_orig", 1, 1))
+_INPUTS: tuple[Anchor, ...] = ((r"discriminator_\d+\.model0\.0\.weight", 1, 1),)
 _JOINT: tuple[Anchor, ...] = (
     (r"layer\.\d+\.conv[12]\.weight", 1, 1),
     (r"(theta|phi)\.weight", 1, 1),
 )
-_EMBED: tuple[Anchor, ...] = ((r"(theta|phi)\.(weight|bias)", 0, 1),)
 
 
 @dataclass
 class Architecture:
-    """What was inferred: settings by part, and what could not be."""
+    """What was inferred.
+
+    Attributes:
+        settings: by part of the model.
+        channels: of the condition, by the files that tell them.
+        assumed: what no tensor of a file tells, so that the released size was taken, by file.
+    """
 
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     channels: dict[str, int] = field(default_factory=dict)
-    problems: dict[str, list[str]] = field(default_factory=dict)
+    assumed: dict[str, list[str]] = field(default_factory=dict)
+
+    def read(self, network: str, size: Size, shapes: Shapes, part: str = "") -> int:
+        """A size of a network's part, the released one where no tensor tells it."""
+        value = _vote(shapes, size.anchors)
+        if value:
+            return value
+        whose = f"{size.what} of {part}" if part else size.what
+        self.assumed.setdefault(network, []).append(
+            f"unread     {whose}; expected shapes have the released one, {size.released}"
+        )
+        return size.released
+
+    def read_channels(
+        self, network: str, shapes: Shapes, anchors: tuple[Anchor, ...], beside: int = 0
+    ) -> None:
+        """The condition's channels, which come with `beside` others."""
+        value = _vote(shapes, anchors)
+        if value and value > beside:
+            self.channels[network] = value - beside
+        else:
+            self.assumed.setdefault(network, []).append("unread     the condition's channels")
 
 
-def infer(networks: Mapping[str, Shapes], prefer: Mapping[str, Any]) -> Architecture:
+def infer(
+    networks: Mapping[str, Shapes],
+    prefer: Mapping[str, Any],
+    stride_kernel: int = _STRIDE_KERNEL.released,
+) -> Architecture:
     """Settings of all parts from the shapes of the released networks.
 
     Args:
         networks: {`generator`, `alignment` and, if at hand, `discriminator`: {key: shape}}.
         prefer: settings of the correspondence to keep where the shapes leave a choice.
+        stride_kernel: of the task's encoders, taken where no tensor tells it.
 
     Returns:
         Settings for `condition_encoder`, `image_encoder`, `correspondence`, `generator` and
-        `discriminator`; the condition channels that each file tells; problems by file.
+        `discriminator`; the condition channels that each file tells; what was assumed.
     """
     found = Architecture()
-
-    def read(network: str, what: str, shapes: Shapes, anchors: tuple[Anchor, ...]) -> int:
-        value = _vote(shapes, anchors)
-        if value is None:
-            keys = ", ".join(re.sub(r"\\|\(\.\*\\\.\)\?", "", anchor[0]) for anchor in anchors)
-            found.problems.setdefault(network, []).append(
-                f"{what} cannot be read: no usable tensor among {keys}"
-            )
-        return value or 1
-
     shapes = networks["generator"]
-    context = read(
-        "generator", "the condition's channels", shapes, (*_CONTEXT, ("fc.weight", 1, 1))
-    )
-    found.channels["generator"] = context - 3
+    found.read_channels("generator", shapes, _GENERATOR_CONTEXT, beside=3)
     found.settings["generator"] = {
-        "base_width": read("generator", "the base width", shapes, _GENERATOR_WIDTH),
-        "spade_hidden": read("generator", "SPADE's hidden width", shapes, _HIDDEN),
-        "kernel": read("generator", "SPADE's kernel", shapes, _KERNEL),
+        "base_width": found.read("generator", _GENERATOR_WIDTH, shapes),
+        "spade_hidden": found.read("generator", _HIDDEN, shapes),
+        "kernel": found.read("generator", _KERNEL, shapes),
         "attention": _has(shapes, r"attn\."),
         **_norm(shapes),
     }
     alignment = networks["alignment"]
+    stride = replace(_STRIDE_KERNEL, released=stride_kernel)
     for part, prefix in (("condition_encoder", "seg"), ("image_encoder", "img")):
         name = f"adaptive_model_{prefix}"
         shapes = {k.removeprefix(f"{name}."): v for k, v in alignment.items() if k.startswith(name)}
-        kernel = read("alignment", f"the stride kernel of {name}", shapes, _STRIDE_KERNEL)
-        fourth = shapes.get("layer4.0.weight_orig", ())
-        found.settings[part] = {
-            "base_width": read("alignment", f"the base width of {name}", shapes, _ENCODER_WIDTH),
-            "out_channels": read("alignment", f"the output of {name}", shapes, _ENCODER_OUT),
-            "spade_hidden": read("alignment", f"SPADE's hidden width of {name}", shapes, _HIDDEN),
-            "spade_kernel": read("alignment", f"SPADE's kernel of {name}", shapes, _KERNEL),
-            "stride_kernel": kernel,
-            # a convolution without stride has a 3x3 kernel, whatever the strided ones have
-            "second_stride": 1 if kernel == 4 and fourth[2:] == (3, 3) else 2,
-            "non_local": _has(shapes, r"attn\."),
-            "squeeze_excitation": _has(shapes, r".*\.se_layar\."),
-            "extra_blocks": _has(shapes, r"deeper\d\."),
-            "dilated": _has(shapes, r"degridding\d\."),
-            **_norm(shapes),
-        }
+        found.settings[part] = _encoder(found, shapes, name, stride)
         if part == "condition_encoder":
-            first = ((r"layer1\.0\.weight_orig", 1, 1),)
-            found.channels["alignment"] = read(
-                "alignment", "the condition's channels", shapes, (*_CONTEXT, *first)
-            )
-    features = found.settings["condition_encoder"]["out_channels"]
-    width = read("alignment", "the width of the correspondence", alignment, _JOINT)
-    found.settings["correspondence"] = {
-        "embed": read("alignment", "the width of theta and phi", alignment, _EMBED),
-        **_appended(width - features, found.channels["alignment"], prefer),
-    }
+            found.read_channels("alignment", shapes, _ENCODER_CONTEXT)
     if "discriminator" in networks:
         shapes = networks["discriminator"]
-        found.settings["discriminator"] = _discriminator(shapes, read)
-        inputs = ((r"discriminator_\d+\.model0\.0\.weight", 1, 1),)
-        channels = read("discriminator", "the condition's channels", shapes, inputs) - 3
-        found.channels["discriminator"] = channels
+        found.settings["discriminator"] = _discriminator(found, shapes)
+        found.read_channels("discriminator", shapes, _INPUTS, beside=3)
+    width, features = _vote(alignment, _JOINT), found.settings["condition_encoder"]["out_channels"]
+    channels = found.channels.get("alignment", max(found.channels.values(), default=0))
+    found.settings["correspondence"] = {
+        "embed": found.read("alignment", _EMBED, alignment),
+        **_appended((width or 0) - features, channels, prefer),
+    }
     return found
 
 
-def _discriminator(shapes: Shapes, read: Any) -> dict[str, Any]:
+def _encoder(found: Architecture, shapes: Shapes, name: str, stride: Size) -> dict[str, Any]:
+    kernel = found.read("alignment", stride, shapes, name)
+    fourth = shapes.get("layer4.0.weight_orig", ())
+    base = found.read("alignment", _ENCODER_WIDTH, shapes, name)
+    # the output is in proportion to the width, so that one lost block does not bend the others
+    out = replace(_ENCODER_OUT, released=_ENCODER_OUT.released * base // _ENCODER_WIDTH.released)
+    return {
+        "base_width": base,
+        "out_channels": found.read("alignment", out, shapes, name),
+        "spade_hidden": found.read("alignment", _HIDDEN, shapes, name),
+        "spade_kernel": found.read("alignment", _KERNEL, shapes, name),
+        "stride_kernel": kernel,
+        # a convolution without stride has a 3x3 kernel, whatever the strided ones have
+        "second_stride": 1 if kernel == 4 and fourth[2:] == (3, 3) else 2,
+        "non_local": _has(shapes, r"attn\."),
+        "squeeze_excitation": _has(shapes, r".*\.se_layar\."),
+        "extra_blocks": _has(shapes, r"deeper\d\."),
+        "dilated": _has(shapes, r"degridding\d\."),
+        **_norm(shapes),
+    }
+
+
+def _discriminator(found: Architecture, shapes: Shapes) -> dict[str, Any]:
     scales = [int(m[1]) for k in shapes if (m := re.match(r"discriminator_(\d+)\.", k))]
     depths = [int(m[1]) for k in shapes if (m := re.match(r"discriminator_\d+\.model(\d+)\.", k))]
     layers = max(depths, default=4)
-    first = (r"discriminator_\d+\.model0\.0\.(weight|bias)", 0, 1)
-    second = (r"discriminator_\d+\.model1\.0\.0\.weight_orig", 0, 2)
-    base = read("discriminator", "the base width", shapes, (first, second))
+    base = found.read("discriminator", _DISCRIMINATOR_WIDTH, shapes)
     deepest = ((rf"discriminator_\d+\.model{layers - 1}\.0\.0\.weight_orig", 0, 1),)
-    widest = _vote(shapes, deepest) or base
+    widest = _vote(shapes, deepest) or base * min(2 ** (layers - 1), 8)
     settings = {
         "base_width": base,
         "layers": layers,

@@ -18,6 +18,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from mcltoolkit.data.picture_size import config_size
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.explain_training import trained_numbers, training_lines
 from mcltoolkit.engine.provenance import Setting, settings_of
@@ -175,13 +176,8 @@ def image_size(config: Config) -> tuple[int, int]:
     Raises:
         ConfigError: they do not say.
     """
-    for loader in ("test_dataloader", "val_dataloader", "train_dataloader"):
-        dataset = (config.get(loader) or {}).get("dataset") or {}
-        steps = [s for s in dataset.get("geometry") or () if {"height", "width"} <= set(s)]
-        if dataset.get("size"):
-            return (int(dataset["size"][0]), int(dataset["size"][1]))
-        if steps:
-            return (int(steps[-1]["height"]), int(steps[-1]["width"]))
+    if size := config_size(config):
+        return size
     raise ConfigError(
         f"{config.filename} does not say how large its images are (no `size`, no geometry step "
         f"with height and width); give --size HEIGHT WIDTH"

@@ -23,13 +23,16 @@ def read_condition(
     """A condition as labels (H, W), or as maps (C, H, W) float32, which are used as they are.
 
     Args:
-        source: a label file, a `.npy` file of C x H x W numbers, or an array of either kind.
+        source: a label file, a `.npy` file of C x H x W numbers, or an array of either kind:
+            labels are integers or bools, maps hold the values that the model was trained on,
+            which the toolkit's data sets give in [0, 1].
         channels: C of the model.
         settings: see `inference_settings`.
         what: its name in messages.
 
     Raises:
-        DataError: the file is missing or broken, or its channels or values do not fit.
+        DataError: the file is missing or broken, or its channels, type or values do not fit. Whole
+            numbers beyond 0 and 1 in maps are refused, since their scale is unknown.
     """
     if isinstance(source, str | Path) and Path(source).suffix.lower() != ".npy":
         if settings["condition"] != "labels":
@@ -42,11 +45,23 @@ def read_condition(
     name = f"{what} {source}" if isinstance(source, str | Path) else what
     array = source if isinstance(source, np.ndarray) else _read_array(source, what)
     if array.ndim == 2 and not isinstance(source, str | Path) and settings["condition"] == "labels":
+        if array.dtype.kind not in "iub":
+            raise DataError(
+                f"{name}: a label map of {array.dtype} found, allowed are whole numbers (such as "
+                f"uint8), one class a pixel; for numbers between classes give {channels} x height "
+                f"x width"
+            )
         return array
     if array.ndim != 3 or array.shape[0] != channels or array.dtype.kind not in "fiub":
         raise DataError(
             f"{name}: an array of {array.dtype} {array.shape} found, allowed are numbers of shape "
             f"{channels} x height x width"
+        )
+    if array.dtype.kind in "iu" and array.size and (array.min() < 0 or array.max() > 1):
+        raise DataError(
+            f"{name}: maps of {array.dtype} hold {array.min()}..{array.max()}, allowed in whole "
+            f"numbers are 0 and 1; maps are used as they are: give floats as in training, where "
+            f"the toolkit's data sets give 0..1 (8-bit maps divided by 255)"
         )
     maps = array.astype(np.float32)
     if not np.isfinite(maps).all():
@@ -76,8 +91,8 @@ def choose_size(
     exemplar: np.ndarray,
     stride: int,
     test_size: Size | None,
-) -> Size:
-    """The (height, width) at which to translate.
+) -> tuple[Size, str]:
+    """The (height, width) at which to translate, and why, in words.
 
     The wanted size; else that of maps, which are never resized; else that of condition and exemplar
     where they agree, the networks' stride divides it and it does not exceed the test size; else the
@@ -86,26 +101,68 @@ def choose_size(
     Raises:
         ConfigError: maps of another size than the wanted one, or nothing tells a size.
     """
-    own = condition.shape[-2:]
+    own, theirs = condition.shape[-2:], exemplar.shape[:2]
     if condition.ndim == 3:
         if wanted not in (None, own):
             raise ConfigError(
                 f"--size {wanted[0]} {wanted[1]} with a condition of {own[0]} x {own[1]} numbers: "
                 f"such maps are not resized; leave --size out, or make the maps in that size"
             )
-        return own[0], own[1]
+        return (own[0], own[1]), "size of the condition's maps, which are not resized"
     if wanted is not None:
-        return wanted
-    fits = own == exemplar.shape[:2] and own[0] % stride == own[1] % stride == 0
-    if fits and (test_size is None or (own[0] <= test_size[0] and own[1] <= test_size[1])):
-        return own[0], own[1]
+        return wanted, "the size asked for"
+    obstacle = _obstacle(own, theirs, stride, test_size)
+    if obstacle is None:
+        why = "own size of condition and exemplar"
+        if test_size is not None and tuple(test_size) != own:
+            tall, wide = test_size
+            why += f"; the model's test size is {tall}x{wide}, give --size {tall} {wide} for that"
+        return (own[0], own[1]), why
     if test_size is None:
         raise ConfigError(
-            f"the checkpoint's config fixes no test size, and the condition ({own[0]} x {own[1]}) "
-            f"and the exemplar ({exemplar.shape[0]} x {exemplar.shape[1]}) have no common size "
-            f"that {stride} divides; give --size HEIGHT WIDTH"
+            f"the checkpoint's config fixes no test size, and {obstacle}; give --size HEIGHT WIDTH"
         )
-    return int(test_size[0]), int(test_size[1])
+    return (int(test_size[0]), int(test_size[1])), f"the model's test size, since {obstacle}"
+
+
+def _obstacle(own: Size, theirs: Size, stride: int, test_size: Size | None) -> str | None:
+    """Why condition and exemplar are not translated at their own size; None where they are."""
+    shown = f"{own[0]}x{own[1]}"
+    if own != theirs:
+        return f"the condition is {shown} and the exemplar {theirs[0]}x{theirs[1]}"
+    if own[0] % stride or own[1] % stride:
+        return f"the networks need multiples of {stride}, which the pictures' own {shown} is not"
+    if test_size is not None and (own[0] > test_size[0] or own[1] > test_size[1]):
+        return f"the pictures' own {shown} is larger"
+    return None
+
+
+def check_pair(exemplar: np.ndarray, condition: np.ndarray, sources: tuple[Source, Source]) -> None:
+    """Refuse labels that cannot be those of the exemplar, by their size.
+
+    Allowed are one size, or one aspect up to the rounding of a resize to whole pixels. Maps are
+    made at the size of the translation, whatever the photo's, and are not compared.
+
+    Args:
+        exemplar: (H, W, 3).
+        condition: the exemplar's, labels (h, w) or maps.
+        sources: the two as they were given, for the message.
+
+    Raises:
+        DataError: another shape.
+    """
+    if condition.ndim == 3:
+        return
+    (height, width), (h, w) = exemplar.shape[:2], condition.shape
+    # sides rounded by up to half a pixel put h W and w H up to (H + W) / 2 apart
+    tall, wide = max((height, width), (h, w), key=lambda size: size[0] * size[1])
+    if (h, w) != (height, width) and 2 * abs(h * width - w * height) >= tall + wide:
+        names = [str(s) if isinstance(s, str | Path) else "(an array)" for s in sources]
+        raise DataError(
+            f"exemplar {names[0]} has {height}x{width} pixels (height x width), its condition "
+            f"{names[1]} {h}x{w}; allowed is one size, or other sizes of the same shape: give the "
+            f"label map that belongs to the exemplar"
+        )
 
 
 def condition_fields(condition: np.ndarray, size: Size, prefix: str = "") -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mcltoolkit.data.picture_size import LOADERS, config_size
+
 
 def inference_settings(config: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
     """The config's `inference`, with what it leaves out taken from the test data set.
@@ -14,7 +16,7 @@ def inference_settings(config: Mapping[str, Any], meta: Mapping[str, Any]) -> di
         meta: of the checkpoint; `dataset_meta` is the training set's.
 
     Returns:
-        `size`: (H, W) of the test pictures, or None where the data set's geometry fixes none;
+        `size`: (H, W) of the test pictures, or None where no data set of the config fixes one;
         `condition`: `labels` where a label map becomes one channel a class, `maps` for edges,
         poses and the like; `label_map`: label values to replace when reading.
     """
@@ -22,7 +24,7 @@ def inference_settings(config: Mapping[str, Any], meta: Mapping[str, Any]) -> di
     classes = (meta.get("dataset_meta") or {}).get("num_classes")
     labels = classes is not None and classes == config["model"]["condition_channels"]
     derived = {
-        "size": _size(dataset),
+        "size": config_size(config),
         "condition": "labels" if labels else "maps",
         "label_map": dataset.get("label_map"),
     }
@@ -31,16 +33,7 @@ def inference_settings(config: Mapping[str, Any], meta: Mapping[str, Any]) -> di
 
 
 def _test_dataset(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    for name in ("test_dataloader", "val_dataloader", "train_dataloader"):
+    for name in LOADERS:
         if loader := config.get(name):
             return loader.get("dataset") or {}
     return {}
-
-
-def _size(dataset: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Of the last step of the geometry that fixes both sides, or of pictures made to size."""
-    for step in reversed(list(dataset.get("geometry") or ())):
-        if step.get("height") and step.get("width"):
-            return int(step["height"]), int(step["width"])
-    size = dataset.get("size")
-    return (int(size[0]), int(size[1])) if isinstance(size, list | tuple) else None

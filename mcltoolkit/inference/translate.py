@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.inference.inputs import (
     Source,
+    check_pair,
     choose_size,
     condition_fields,
     exemplar_tensor,
@@ -29,6 +30,7 @@ def translate(
     exemplar: Source,
     exemplar_condition: Source | None = None,
     size: tuple[int, int] | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> Translation:
     """Paint `condition` in the style of `exemplar`.
 
@@ -38,6 +40,7 @@ def translate(
         exemplar: picture file, or an array (H, W, 3) uint8.
         exemplar_condition: as `condition`; needed where the correspondence mixes it in.
         size: (height, width) to translate at; default see `choose_size`.
+        say: called with one line that tells at which size the translation runs, and why.
 
     Returns:
         The forward pass of a batch of one: `fake` is the output, `alignment.warped` the exemplar
@@ -55,10 +58,11 @@ def translate(
         )
     layout = read_condition(condition, channels, settings)
     picture = read_exemplar(exemplar)
-    height, width = choose_size(size, layout, picture, stride(model), settings["size"])
+    (height, width), why = choose_size(size, layout, picture, stride(model), settings["size"])
     fields = condition_fields(layout, (height, width))
     if exemplar_condition is not None:
         theirs = read_condition(exemplar_condition, channels, settings, "exemplar condition")
+        check_pair(picture, theirs, (exemplar, exemplar_condition))
         fields |= condition_fields(theirs, (height, width), "exemplar_")
     batch = Batch(
         names=["condition"],
@@ -69,6 +73,8 @@ def translate(
     )
     batch.check(channels)
     device = next(model.parameters()).device
+    if say is not None:
+        say(f"translated at {height}x{width}: {why}")
     translation: Translation = model(batch.to(device).with_one_hot(channels))
     return translation
 

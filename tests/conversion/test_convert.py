@@ -1,10 +1,11 @@
 import csv
+import re
 from collections import OrderedDict
 
 import pytest
 import torch
 
-from mcltoolkit.conversion import RECIPES, to_cocosnet, to_toolkit
+from mcltoolkit.conversion import RECIPES, summary, to_cocosnet, to_toolkit
 from mcltoolkit.errors import ConfigError, WeightsError
 
 LABELS = {"generator": "G", "alignment": "Corr", "discriminator": "D"}
@@ -25,7 +26,7 @@ def same(ours, theirs):
 @pytest.mark.parametrize("task", RECIPES)
 def test_round_trip_is_bit_identical(cocosnet, task):
     states = cocosnet.make(**cocosnet.TASKS[task], batch_norm=True, gate=True)
-    checkpoint = to_toolkit(task, **states)
+    checkpoint = to_toolkit(task, **states, allow_other_architecture=True)
     back, left_out = to_cocosnet(checkpoint)
     assert left_out == []
     assert back.keys() == set(LABELS.values())
@@ -127,6 +128,96 @@ def test_a_single_missing_tensor_is_found_wherever_it_is(states):
             fewer = {**states, network: {k: v for k, v in states[network].items() if k != key}}
             with pytest.raises(WeightsError, match=rf"missing    {key}:"):
                 to_toolkit("celebahqedge", **fewer)
+
+
+def listed_missing(caught):
+    return set(re.findall(r"missing    (\S+):", str(caught.value)))
+
+
+@pytest.mark.parametrize(
+    ("network", "block"),
+    [
+        ("alignment", r"(theta|phi)\."),
+        ("alignment", r"adaptive_model_img\.G_middle_1\."),
+        ("alignment", r"adaptive_model_seg\.layer"),
+        ("alignment", r"layer\.\d\."),
+        ("alignment", r".*mlp_shared"),
+        ("generator", r".*"),
+        ("generator", r"attn\."),
+        ("generator", r"(conv_img|up_|head_0|G_middle|fc)"),
+        ("discriminator", r"discriminator_1\.(?!dec)"),
+        ("discriminator", r"discriminator_\d\.attn"),
+        ("discriminator", r"discriminator_\d\.model[01]"),
+    ],
+)
+def test_every_key_of_a_missing_block_is_listed(states, network, block):
+    lost = {key for key in states[network] if re.match(block, key) and ".dec." not in key}
+    assert len(lost) > 3
+    left = {k: v for k, v in states[network].items() if k not in lost}
+    with pytest.raises(WeightsError) as caught:
+        to_toolkit("celebahqedge", **{**states, network: left})
+    assert listed_missing(caught) == lost
+    assert not set("\\|?(") & set(str(caught.value).split("\nGive whole")[0])
+
+
+DEPARTURES = [
+    ({"attention": False}, "generator.attention False, released True"),
+    ({"attention": False}, "discriminator.attention False, released True"),
+    ({"scales": 1}, "discriminator.scales 1, released 2"),
+    ({"scales": 3}, "discriminator.scales 3, released 2"),
+    ({"kernel": 3}, "condition_encoder.stride_kernel 3, released 4"),
+    ({"coordinates": True}, "correspondence.coordinates True, released False"),
+    ({"mask_mix": False}, "correspondence.mask_mix False, released True"),
+    ({"non_local": True}, "image_encoder.non_local True, released False"),
+    ({"gate": True}, "image_encoder.squeeze_excitation True, released False"),
+    ({"deeper": True}, "image_encoder.extra_blocks True, released False"),
+    ({"batch_norm": True}, "generator.spade_norm syncbn, released pono"),
+]
+
+
+@pytest.mark.parametrize(("changed", "words"), DEPARTURES)
+def test_another_architecture_only_when_asked_for(cocosnet, changed, words):
+    states = cocosnet.make(**{**cocosnet.TASKS["celebahq"], **changed})
+    with pytest.raises(WeightsError) as caught:
+        to_toolkit("celebahq", **states)
+    assert f"differs from the released celebahq: {words}" in str(caught.value)
+    assert str(caught.value).endswith("give --allow-other-architecture.")
+    checkpoint = to_toolkit("celebahq", **states, allow_other_architecture=True)
+    assert f"differs from the released celebahq: {words}" in checkpoint["meta"]["departures"]
+    assert f"differs from the released celebahq: {words}" in summary(checkpoint)
+
+
+@pytest.mark.parametrize("task", RECIPES)
+def test_other_widths_need_not_be_asked_for(cocosnet, task):
+    options = {**cocosnet.TASKS[task], "base": 6, "hidden": 5, "embed": 7}
+    checkpoint = to_toolkit(task, **cocosnet.make(**options))
+    assert checkpoint["meta"]["departures"] == []
+
+
+def test_tensors_that_are_no_finite_floats_are_listed(states):
+    generator, alignment = states["generator"], states["alignment"]
+    generator["fc.bias"] = generator["fc.bias"].long()
+    alignment["theta.bias"][1:3] = torch.tensor([float("nan"), float("inf")])
+    average = {"alignment": dict(alignment), "generator": dict(generator)}
+    average["alignment"]["theta.bias"] = torch.zeros_like(alignment["theta.bias"])
+    average["generator"]["fc.bias"] = torch.full_like(generator["conv_img.bias"], 1).bool()
+    with pytest.raises(WeightsError) as caught:
+        to_toolkit("celebahqedge", **states, average=average)
+    message = str(caught.value)
+    of_generator, rest = message.split("alignment:", 1)
+    of_alignment, of_average = rest.split("average generator:")
+    assert "not floating  fc.bias: int64" in of_generator
+    assert f"not finite  theta.bias: 2 of {len(alignment['theta.bias'])} values" in of_alignment
+    assert "not floating  fc.bias: bool" in of_average
+    assert message.count("not finite") == 1
+
+
+def test_a_counter_stays_whole(cocosnet):
+    states = cocosnet.make(**cocosnet.TASKS["celebahq"], batch_norm=True)
+    key = next(k for k in states["generator"] if k.endswith("num_batches_tracked"))
+    states["generator"][key] = states["generator"][key].float()
+    with pytest.raises(WeightsError, match=f"not whole  {key}: float32"):
+        to_toolkit("celebahq", **states, allow_other_architecture=True)
 
 
 def test_exchanged_files_are_recognised(states):

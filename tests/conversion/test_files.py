@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mcltoolkit.conversion import convert_files, read_released, summary, write_cocosnet
-from mcltoolkit.errors import WeightsError
+from mcltoolkit.errors import ConfigError, WeightsError
 
 FILES = {"generator": "G", "alignment": "Corr", "discriminator": "D"}
 
@@ -48,6 +48,37 @@ def test_what_a_training_here_leaves_out_is_said(folder):
     assert "without the decoder" in decoder
 
 
+def test_files_that_exist_are_not_replaced_unasked(folder):
+    convert(folder)
+    back = folder / "back"
+    back.mkdir()
+    for label in ("G", "D"):
+        (back / f"latest_net_{label}.pth").write_text(f"original {label}")
+    content = torch.load(folder / "out" / "ours.pth", weights_only=True)
+    state = content["state_dict"]
+    content["state_dict"] = {k: v for k, v in state.items() if k.startswith("translator.")}
+    torch.save(content, folder / "no_d.pth")
+    with pytest.raises(ConfigError, match=r"latest_net_D\.pth, .*latest_net_G\.pth exist.*another"):
+        write_cocosnet(folder / "no_d.pth", back)
+    assert (back / "latest_net_G.pth").read_text() == "original G"
+    assert not (back / "latest_net_Corr.pth").exists()
+    files, notes = write_cocosnet(folder / "no_d.pth", back, overwrite=True)
+    assert {file.name for file in files} == {"latest_net_G.pth", "latest_net_Corr.pth"}
+    assert notes == [f"left as they were, not of this checkpoint: {back / 'latest_net_D.pth'}"]
+    assert (back / "latest_net_D.pth").read_text() == "original D"
+
+
+def test_a_checkpoint_that_exists_is_not_replaced_unasked(folder):
+    (folder / "there.pth").write_text("mine")
+    with pytest.raises(ConfigError, match=r"there\.pth exists; .*--overwrite"):
+        convert(folder, out=folder / "there.pth")
+    assert (folder / "there.pth").read_text() == "mine"
+    convert(folder, out=folder / "there.pth", overwrite=True)
+    assert "config" in torch.load(folder / "there.pth", weights_only=True)
+    with pytest.raises(ConfigError, match=r"10_net_G\.pth is a file to convert"):
+        convert(folder, out=folder / "out" / ".." / "10_net_G.pth", overwrite=True)
+
+
 def test_torch_s_own_spectral_norm_and_its_versions_survive(tmp_path):
     old = torch.nn.utils.spectral_norm(torch.nn.Conv2d(2, 3, 3))
     torch.save(old.state_dict(), tmp_path / "old.pth")
@@ -60,7 +91,8 @@ def test_the_summary_says_what_happened_to_the_decoder(folder):
     assert "task deepfashion: 4 condition channels" in text
     assert "decoder, which no forward pass uses, is carried beside the model" in text
     assert "base_width=4" in text
-    assert "none given" in summary(convert(folder, discriminator=None))
+    without = convert(folder, discriminator=None, out=folder / "without.pth")
+    assert "none given" in summary(without)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ def shapes_of(cocosnet, **options):
 def test_sizes_are_read_off(cocosnet):
     shapes = shapes_of(cocosnet, base=6, hidden=5, embed=7, scales=3)
     found = infer(shapes, {"mask_mix": True})
-    assert found.problems == {}
+    assert found.assumed == {}
     assert found.channels == {"generator": 6, "alignment": 6, "discriminator": 6}
     assert found.settings["generator"] == {
         "base_width": 6,
@@ -91,9 +91,21 @@ def test_one_bad_tensor_is_outvoted(cocosnet, key):
     assert infer(shapes, {"mask_mix": True}) == expected
 
 
-def test_what_cannot_be_read_is_said(cocosnet):
+def test_what_cannot_be_read_is_the_released_size(cocosnet):
     shapes = shapes_of(cocosnet)
     shapes["generator"] = {"something": (3,)}
-    problems = infer(shapes, {}).problems
-    assert list(problems) == ["generator"]
-    assert any("the base width cannot be read" in line for line in problems["generator"])
+    found = infer(shapes, {})
+    assert list(found.assumed) == ["generator"]
+    assert "unread     the condition's channels" in found.assumed["generator"]
+    assert any("the base width; expected" in line for line in found.assumed["generator"])
+    settings = found.settings["generator"]
+    assert (settings["base_width"], settings["spade_hidden"], settings["kernel"]) == (64, 128, 3)
+
+
+def test_the_task_tells_a_stride_kernel_that_cannot_be_read(cocosnet):
+    shapes = shapes_of(cocosnet)
+    for part in ("seg", "img"):
+        for layer in (2, 4):
+            del shapes["alignment"][f"adaptive_model_{part}.layer{layer}.0.weight_orig"]
+    assert infer(shapes, {}).settings["image_encoder"]["stride_kernel"] == 4
+    assert infer(shapes, {}, 3).settings["image_encoder"]["stride_kernel"] == 3

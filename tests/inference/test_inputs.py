@@ -5,9 +5,9 @@ from PIL import Image
 
 from mcltoolkit.conversion import RECIPES
 from mcltoolkit.data import ADE20K
-from mcltoolkit.errors import ConfigError
+from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.inference import choose_size
-from mcltoolkit.inference.inputs import condition_fields, read_condition
+from mcltoolkit.inference.inputs import check_pair, condition_fields, read_condition
 from mcltoolkit.structures import Batch
 
 
@@ -33,12 +33,70 @@ def image(*size):
     ],
 )
 def test_the_rule(wanted, condition, exemplar, test_size, expected):
-    assert choose_size(wanted, condition, exemplar, 32, test_size) == expected
+    assert choose_size(wanted, condition, exemplar, 32, test_size)[0] == expected
 
 
 def test_nothing_tells_a_size():
-    with pytest.raises(ConfigError, match="no common size that 32 divides; give --size"):
+    with pytest.raises(ConfigError, match="40x40 and the exemplar 64x64; give --size"):
         choose_size(None, labels(40, 40), image(64, 64), 32, None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "condition", "exemplar", "expected"),
+    [
+        ((96, 32), labels(64, 64), image(64, 64), "the size asked for"),
+        (None, np.zeros((5, 96, 32)), image(64, 64), "maps, which are not resized"),
+        (None, labels(32, 64), image(32, 64), "is 64x96, give --size 64 96 for that"),
+        (None, labels(64, 96), image(64, 96), "own size of condition and exemplar"),
+        (None, labels(64, 64), image(32, 64), "the condition is 64x64 and the exemplar 32x64"),
+        (None, labels(33, 64), image(33, 64), "multiples of 32, which the pictures' own 33x64"),
+        (None, labels(64, 128), image(64, 128), "the pictures' own 64x128 is larger"),
+    ],
+)
+def test_the_reason_is_told(wanted, condition, exemplar, expected):
+    _, why = choose_size(wanted, condition, exemplar, 32, (64, 96))
+    assert expected in why
+    assert ("--size" in why) == ("--size" in expected)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (512, 512), (333, 500), (167, 250), (683, 1024)])
+def test_exemplar_labels_of_the_exemplar_s_shape(size):
+    """Each is round(s * side) of a photo of the same shape; 2:3 photos have odd halves."""
+    photo = (64, 64) if size[0] == size[1] else (1000, 1500)
+    check_pair(image(*photo), labels(*size), ("e.jpg", "l.png"))
+    check_pair(image(*size), labels(*photo), ("e.jpg", "l.png"))
+
+
+@pytest.mark.parametrize("size", [(30, 90), (64, 63), (128, 126), (96, 64)])
+def test_exemplar_labels_of_another_shape(size):
+    words = rf"e\.jpg has 64x64 pixels.*l\.png {size[0]}x{size[1]}"
+    with pytest.raises(DataError, match=words):
+        check_pair(image(64, 64), labels(*size), ("e.jpg", "l.png"))
+    check_pair(image(64, 64), np.zeros((5, *size)), ("e.jpg", "l.npy"))  # maps are made to size
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
+def test_label_arrays_are_whole_numbers(dtype):
+    array = np.full((4, 4), 1.6, dtype)
+    with pytest.raises(DataError, match="condition: a label map of .*allowed are whole numbers"):
+        read_condition(array, 7, {"condition": "labels"})
+    for whole in (np.uint8, np.int64, bool):
+        given = np.eye(4, dtype=whole)
+        assert read_condition(given, 7, {"condition": "labels"}) is given
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(255, np.uint8), (2, np.int64), (-1, np.int8)])
+def test_maps_of_whole_numbers_are_not_scaled_by_guess(tmp_path, value, dtype):
+    maps = np.zeros((3, 4, 5), dtype)
+    maps[1, 2, 3] = value
+    np.save(tmp_path / "c.npy", maps)
+    for source in (maps, tmp_path / "c.npy"):
+        with pytest.raises(DataError, match=r"8-bit maps divided by 255"):
+            read_condition(source, 3, {"condition": "maps"})
+    as_trained = maps.astype(np.float32) / 255
+    assert np.array_equal(read_condition(as_trained, 3, {"condition": "maps"}), as_trained)
+    maps[1, 2, 3] = 1
+    assert read_condition(maps, 3, {"condition": "maps"}).max() == 1
 
 
 def test_maps_are_not_resized():

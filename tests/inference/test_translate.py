@@ -129,6 +129,25 @@ def test_maps_of_another_size_than_the_translation(checkpoint, files):
         translate(model, config, small, exemplar, small, size=(64, 64))
 
 
+def test_an_exemplar_with_the_labels_of_another_picture(checkpoint, files, tmp_path):
+    condition, exemplar, _ = files()
+    other = tmp_path / "other.png"
+    Image.fromarray(np.zeros((30, 90), np.uint8)).save(other)
+    model, config = load_model(checkpoint())
+    with pytest.raises(DataError, match=rf"{exemplar} has 64x64 .*{other} 30x90"):
+        translate(model, config, condition, exemplar, other)
+
+
+def test_the_size_is_told_in_one_line(checkpoint, files):
+    said = []
+    model, config = load_model(checkpoint())
+    translate(model, config, *files(size=(32, 64)), say=said.append)
+    assert said == [
+        "translated at 32x64: own size of condition and exemplar; the model's test size is 64x64, "
+        "give --size 64 64 for that"
+    ]
+
+
 def test_a_size_that_the_networks_cannot_take(checkpoint, files):
     model, config = load_model(checkpoint())
     with pytest.raises(ConfigError, match="multiples of its stride 32"):

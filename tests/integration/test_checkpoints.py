@@ -42,7 +42,8 @@ def test_convert_translate_test_and_train_on(
     said = tool(sys.executable, CONVERT, *released).stdout
     assert "discriminator: none given; a training starts with a fresh one" in said
     out = tmp_path / "deep" / "o.png"
-    tool(sys.executable, TRANSLATE, tmp_path / "ours.pth", *pictures, "--out", out)
+    said = tool(sys.executable, TRANSLATE, tmp_path / "ours.pth", *pictures, "--out", out).stdout
+    assert "translated at 32x32: own size of condition and exemplar; the model's test" in said
     assert Image.open(out).size == (32, 32)
 
     config = torch.load(tmp_path / "ours.pth", weights_only=True)["config"]
@@ -109,6 +110,13 @@ def test_mistakes_end_with_a_message(released, pictures, tool, tmp_path):
         "needs --task, --generator": (CONVERT, "--alignment", "x", "--out", "y"),
         "carries no config": (
             TRANSLATE, tmp_path / "latest_net_G.pth", *pictures, "--out", tmp_path / "o.png",
+        ),
+        "--warped and --out are both": (
+            TRANSLATE, "x.pth", *pictures, "--out", tmp_path / "o.png",
+            "--warped", tmp_path / "." / "f" / ".." / "o.png",
+        ),
+        "--out and --exemplar are both": (
+            TRANSLATE, "x.pth", *pictures, "--out", tmp_path / "e.png",
         ),
         "is no .png file name": (TRANSLATE, "x.pth", *pictures, "--out", tmp_path / "o.jpg"),
     }  # fmt: skip
