@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 import mcltoolkit
-from mcltoolkit.conversion.names import NETWORKS, UNUSED, to_ours, to_theirs
+from mcltoolkit.conversion.check import FILE_OF, State, departures, expected, refuse, rename
+from mcltoolkit.conversion.names import UNUSED, to_theirs
 from mcltoolkit.conversion.recipes import assemble_config, recipe, released_architecture
 from mcltoolkit.conversion.shapes import Architecture, infer
 from mcltoolkit.engine.hooks.ema import KEY as AVERAGE
-from mcltoolkit.errors import ConfigError, WeightsError
-from mcltoolkit.models.translator import TRANSLATOR_SETTINGS, Translator
-from mcltoolkit.registry import DISCRIMINATORS, build_component
+from mcltoolkit.errors import WeightsError
 
-State = Mapping[str, Tensor]
-DIFFERS = "differs from the released"
 ENTRY = "cocosnet"  # of the checkpoint: what only the released code needs
-FILE_OF = {  # part of the model -> the file that holds it
-    "generator": "generator",
-    "condition_encoder": "alignment",
-    "image_encoder": "alignment",
-    "correspondence": "alignment",
-    "discriminator": "discriminator",
-}
 LABELS = {  # of the released files: EPOCH_net_LABEL.pth
     "generator": "G",
     "alignment": "Corr",
@@ -77,28 +67,28 @@ def to_toolkit(
     shapes = {n: {k: tuple(v.shape) for k, v in s.items()} for n, s in states.items()}
     architecture = infer(shapes, known.correspondence, known.stride_kernel)
     channels = _agreed_channels(architecture, files or {}, known.channels)
-    departures = _departures(task, architecture)
+    differences = departures(task, architecture)
     problems = {name: list(lines) for name, lines in architecture.assumed.items()}
     if not allow_other_architecture:
-        for part, lines in departures.items():
+        for part, lines in differences.items():
             problems.setdefault(FILE_OF[part], []).extend(lines)
             architecture.settings[part].update(released_architecture(task)[part])
     config = assemble_config(task, channels, architecture.settings)
-    expected = _expected(config["model"], "discriminator" in states)
+    wanted = expected(config["model"], "discriminator" in states)
 
     averages = {f"average {name}": state for name, state in (average or {}).items()}
     renamed: dict[str, dict[str, Tensor]] = {}
     for name, state in {**states, **averages}.items():
         network = name.removeprefix("average ")
-        renamed[name], found = _rename(network, state, expected[network])
+        renamed[name], found = rename(network, state, wanted[network])
         problems.setdefault(name, []).extend(found)
-    _refuse(problems, files or {})
+    refuse(problems, files or {})
 
     checkpoint: dict[str, Any] = {
         "meta": {
             "task": task,
             "files": dict(files or {}),
-            "departures": [line for lines in departures.values() for line in lines],
+            "departures": [line for lines in differences.values() for line in lines],
             "mcltoolkit": mcltoolkit.__version__,
         },
         "state_dict": {k: v for name in states for k, v in renamed[name].items()},
@@ -191,108 +181,6 @@ def _agreed_channels(architecture: Architecture, files: Mapping[str, str], relea
             f"training"
         )
     return channels.get("alignment", next(iter(channels.values()), released))
-
-
-def _departures(task: str, architecture: Architecture) -> dict[str, list[str]]:
-    """What differs from the released networks of the task in more than width, by part."""
-    departures: dict[str, list[str]] = {}
-    for part, released in released_architecture(task).items():
-        settings = architecture.settings.get(part, {})
-        for name, value in released.items():
-            if name in settings and settings[name] != value:
-                departures.setdefault(part, []).append(
-                    f"{DIFFERS} {task}: {part}.{name} {settings[name]}, released {value}"
-                )
-    return departures
-
-
-def _expected(
-    model: Mapping[str, Any], with_discriminator: bool
-) -> dict[str, dict[str, tuple[int, ...]]]:
-    """{network: {released key: shape}} of the networks that the config builds."""
-    try:
-        with torch.device("meta"):
-            parts = {"translator": Translator(**{k: model[k] for k in TRANSLATOR_SETTINGS})}
-            if with_discriminator:
-                parts["discriminator"] = build_component(
-                    DISCRIMINATORS,
-                    model["discriminator"],
-                    "model.discriminator",
-                    in_channels=model["condition_channels"] + 3,
-                )
-    except ConfigError as error:
-        raise WeightsError(f"no networks of this toolkit have these shapes: {error}") from error
-    expected: dict[str, dict[str, tuple[int, ...]]] = {name: {} for name in NETWORKS}
-    for part, module in parts.items():
-        for key, value in module.state_dict().items():
-            place = to_theirs(f"{part}.{key}")
-            assert place is not None, key
-            expected[place[0]][place[1]] = tuple(value.shape)
-    return expected
-
-
-def _rename(
-    network: str, state: State, expected: Mapping[str, tuple[int, ...]]
-) -> tuple[dict[str, Tensor], list[str]]:
-    """`state` under our names, and what is wrong with it."""
-    renamed: dict[str, Tensor] = {}
-    problems = []
-    for key, value in state.items():
-        ours = to_ours(network, key)
-        if ours is not None and key in expected:
-            renamed[ours] = value
-            if tuple(value.shape) != expected[key]:
-                wanted = _shape(expected[key])
-                problems.append(f"misshapen  {key}: {_shape(value.shape)} found, {wanted} expected")
-            problems.extend(_unusable(key, value))
-        elif not (network == "discriminator" and UNUSED.match(key)):
-            problems.append(f"unknown    {key}: {_shape(value.shape)}")
-    for key, shape in expected.items():
-        if key not in state:
-            problems.append(f"missing    {key}: {_shape(shape)}")
-    if len(problems) > len(state) // 2:
-        fits = {n: sum(to_ours(n, key) is not None for key in state) for n in NETWORKS}
-        best = max(fits, key=lambda n: fits[n])
-        if best != network and fits[best]:
-            problems.insert(0, f"these are keys of the {best}, not of the {network}")
-    return renamed, problems
-
-
-def _unusable(key: str, value: Tensor) -> list[str]:
-    """What is wrong with a tensor's numbers; only counters are whole."""
-    kind = str(value.dtype).removeprefix("torch.")
-    if key.endswith("num_batches_tracked"):
-        whole = not value.is_floating_point() and not value.is_complex()
-        return [] if whole else [f"not whole  {key}: {kind}"]
-    if not value.is_floating_point():
-        return [f"not floating  {key}: {kind}"]
-    bad = int((~value.isfinite()).sum())
-    return [f"not finite  {key}: {bad} of {value.numel()} values"] if bad else []
-
-
-def _refuse(problems: Mapping[str, Sequence[str]], files: Mapping[str, str]) -> None:
-    listed = [
-        f"{files.get(name, name)}:\n    " + "\n    ".join(lines)
-        for name, lines in problems.items()
-        if lines
-    ]
-    if listed:
-        advice = ""
-        if any(line.startswith(DIFFERS) for lines in problems.values() for line in lines):
-            advice = (
-                " If these networks were built with other options on purpose, give "
-                "--allow-other-architecture."
-            )
-        raise WeightsError(
-            "these are not the networks of one released CoCosNet:\n  "
-            + "\n  ".join(listed)
-            + "\nGive whole state dicts as the released code saves them (*_net_G.pth, "
-            "*_net_Corr.pth, *_net_D.pth)." + advice
-        )
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "scalar"
 
 
 def _plain_versions(state: Any) -> dict[str, Any]:

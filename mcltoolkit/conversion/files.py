@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mcltoolkit.conversion.convert import ENTRY, State, to_cocosnet, to_toolkit
+from mcltoolkit.conversion.check import State
+from mcltoolkit.conversion.convert import ENTRY, to_cocosnet, to_toolkit
 from mcltoolkit.conversion.names import UNUSED
 from mcltoolkit.engine.files import load_plain, save_whole
 from mcltoolkit.errors import ConfigError, WeightsError
