@@ -120,15 +120,14 @@ def recipe(task: str) -> Recipe:
 
 
 def released_architecture(task: str) -> dict[str, Settings]:
-    """What the released networks of a task are beside their widths, by part of the model.
+    """What the released networks of a task are beside their widths and kernels, by part of the
+    model.
 
     Raises:
         ConfigError: no such task.
     """
     known = recipe(task)
     encoder = {
-        "spade_kernel": 3,
-        "stride_kernel": known.stride_kernel,
         "second_stride": 2,
         "non_local": False,
         "squeeze_excitation": False,
@@ -137,7 +136,7 @@ def released_architecture(task: str) -> dict[str, Settings]:
         "spade_norm": "pono",
     }
     return {
-        "generator": {"kernel": 3, "attention": True, "spade_norm": "pono"},
+        "generator": {"attention": True, "spade_norm": "pono"},
         "condition_encoder": dict(encoder),
         "image_encoder": dict(encoder),
         "correspondence": {

@@ -165,7 +165,6 @@ DEPARTURES = [
     ({"attention": False}, "discriminator.attention False, released True"),
     ({"scales": 1}, "discriminator.scales 1, released 2"),
     ({"scales": 3}, "discriminator.scales 3, released 2"),
-    ({"kernel": 3}, "condition_encoder.stride_kernel 3, released 4"),
     ({"coordinates": True}, "correspondence.coordinates True, released False"),
     ({"mask_mix": False}, "correspondence.mask_mix False, released True"),
     ({"non_local": True}, "image_encoder.non_local True, released False"),
@@ -173,6 +172,14 @@ DEPARTURES = [
     ({"deeper": True}, "image_encoder.extra_blocks True, released False"),
     ({"batch_norm": True}, "generator.spade_norm syncbn, released pono"),
 ]
+
+
+@pytest.mark.parametrize(("task", "kernel"), [("ade20k", 4), ("celebahq", 3)])
+def test_kernels_are_free_like_widths(cocosnet, task, kernel):
+    states = cocosnet.make(**{**cocosnet.TASKS[task], "kernel": kernel})
+    model = to_toolkit(task, **states)["config"]["model"]
+    encoders = (model["condition_encoder"], model["image_encoder"])
+    assert {encoder["stride_kernel"] for encoder in encoders} == {kernel}
 
 
 @pytest.mark.parametrize(("changed", "words"), DEPARTURES)

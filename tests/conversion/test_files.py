@@ -19,7 +19,8 @@ def folder(cocosnet, tmp_path):
 
 def convert(folder, **changed):
     paths = {network: folder / f"10_net_{label}.pth" for network, label in FILES.items()}
-    return convert_files("deepfashion", out=folder / "out" / "ours.pth", **{**paths, **changed})
+    out = folder / "out" / "ours.pth"
+    return convert_files("deepfashion", **{"out": out, **paths, **changed})
 
 
 def test_files_go_there_and_back(folder):
@@ -34,7 +35,7 @@ def test_files_go_there_and_back(folder):
         theirs = torch.load(folder / f"10_net_{label}.pth", weights_only=True)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
-    assert not list(folder.rglob("*.partial"))
+    assert not list(folder.rglob("*.tmp"))
 
 
 def test_what_a_training_here_leaves_out_is_said(folder):
