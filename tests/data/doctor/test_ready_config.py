@@ -60,7 +60,7 @@ def test_255_is_mapped_to_a_class_of_its_own(clean_set, write):
     config = write(clean_set, ignore_label=255)
     dataset = DATASETS.build(config.train_dataloader.dataset)
     assert (dataset.num_classes, dataset.ignore_label) == (5, 4)
-    assert dataset.label_map == {255: 4}
+    assert dataset.source.label_map == {255: 4}
     assert dataset.classes[-1] == "unknown"
 
 
