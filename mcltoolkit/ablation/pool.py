@@ -56,7 +56,7 @@ def run_all(
             goes on from their newest checkpoints.
     """
     waiting, active, failed = list(runs), list[_Job](), list[Run]()
-    with _bar() as bar, _terminated_is_interrupted():
+    with _bar() as bar, _interruptible():
         whole = bar.add_task("all runs", total=len(waiting), note="")
         try:
             while waiting or active:
@@ -178,17 +178,19 @@ def _signal(job: _Job, number: int) -> None:
 
 
 @contextmanager
-def _terminated_is_interrupted() -> Iterator[None]:
-    """SIGTERM ends this process like Ctrl-C, so that no worker is left behind."""
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM both raise KeyboardInterrupt, so that no worker is left behind; SIGINT too
+    where a shell started this process in the background, which makes it deaf to that."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _bar() -> Progress:
