@@ -17,6 +17,7 @@ from mcltoolkit.data.doctor.plan import (
     with_classes,
 )
 from mcltoolkit.data.folder import SUFFIXES
+from mcltoolkit.data.picture_size import dataset_size
 from mcltoolkit.errors import ConfigError, DataError
 
 BY_NAMES = ("CelebAHQEdges", "CelebAHQMasks", "DeepFashion")
@@ -73,7 +74,7 @@ def plan_of_config(config: Mapping[str, Any]) -> Plan:
         image_suffixes=tuple(first.get("image_suffixes", SUFFIXES)),
         label_suffix=first.get("label_suffix", ".png"),
         label_map=dict(first.get("label_map") or {}),
-        size=_crop(first.get("geometry") or ()),
+        size=dataset_size(first),
     )
     if first["type"] == "ADE20K":
         flat = not (root / "images").is_dir()
@@ -89,9 +90,3 @@ def plan_of_config(config: Mapping[str, Any]) -> Plan:
         return with_classes(plan, first.get("num_classes"), names, first.get("ignore_label"))
     told = class_names(root / names)
     return with_classes(plan, first.get("num_classes"), told, first.get("ignore_label"))
-
-
-def _crop(geometry: Any) -> tuple[int, int] | None:
-    """(height, width) of the last step that sets a size."""
-    sized = [step for step in geometry if step.get("height") and step.get("width")]
-    return (int(sized[-1]["height"]), int(sized[-1]["width"])) if sized else None
