@@ -73,7 +73,7 @@ class LossTests:
         torch.manual_seed(seed)
         losses = {"tested": {"type": self.component, **self.settings, **changes}}
         made_by = LOSSES.get(self.component)
-        reads = getattr(made_by, "requires", frozenset())
+        reads: frozenset[str] = getattr(made_by, "requires", frozenset())
         if "discriminator" in reads and not issubclass(made_by, AdversarialTerm):
             losses["adv"] = dict(ADVERSARIAL)
         model: ExemplarGAN = MODELS.build({**SMALL_MODEL, **self.model, "losses": losses})
