@@ -1,7 +1,8 @@
 """What the toolkit will call, held against what a plugin has, before anything is called.
 
 A component whose `forward` cannot take the toolkit's arguments would fail in the middle of a run,
-with a TypeError that names neither plugin nor remedy. Only classes are looked at; `*args` and
+with a TypeError that names neither plugin nor remedy. What it is given is what
+`mcltoolkit.interfaces` says. Only classes are looked at; `*args` and
 `**kwargs` take everything, and what a class works out as it is built is seen only then.
 """
 
@@ -15,7 +16,9 @@ from typing import Any
 import pluggy
 from torch import nn
 
+from mcltoolkit import interfaces
 from mcltoolkit.errors import PluginError, near_matches
+from mcltoolkit.interfaces import FILLED_IN
 
 
 class SignatureError(PluginError):
@@ -45,18 +48,19 @@ class Call:
     what: str = ""
 
 
+def _call(protocol: type, what: str = "") -> Call:
+    _, *inputs = inspect.signature(protocol.forward).parameters  # type: ignore[attr-defined]
+    return Call(FILLED_IN[protocol.__name__.lower()], tuple(inputs), what)
+
+
 CALLS: Mapping[str, Sequence[Call]] = {
-    "encoders": [Call(("in_channels",), ("image",))],
+    "encoders": [_call(interfaces.Encoder)],
     "correspondences": [
-        Call(
-            ("in_channels", "condition_channels"),
-            ("condition_descriptors", "exemplar_descriptors", "batch", "outputs"),
-            " of a correspondence",
-        ),
-        Call(("in_channels",), ("features",), " of a self-correlation"),
+        _call(interfaces.Correspondence, " of a correspondence"),
+        _call(interfaces.Descriptor, " of a descriptor"),
     ],
-    "generators": [Call(("context_channels",), ("warped", "condition"))],
-    "discriminators": [Call(("in_channels",), ("condition", "image"))],
+    "generators": [_call(interfaces.Generator)],
+    "discriminators": [_call(interfaces.Discriminator)],
     "losses": [Call(("weight",), ("translation",))],
 }
 

@@ -47,8 +47,8 @@ FINE = [
     ("metrics", made(None)),
 ]
 WRONG = [
-    ("encoders", made(None, any_init), "Made has no forward; needed is forward(image)"),
-    ("encoders", made(lambda self: 0, any_init), "cannot be called as forward(image)"),
+    ("encoders", made(None, any_init), "Made has no forward; needed is forward(x)"),
+    ("encoders", made(lambda self: 0, any_init), "cannot be called as forward(x)"),
     ("encoders", made(lambda self, image: 0), "Made() cannot be built with in_channels="),
     (
         "encoders",
