@@ -1,4 +1,4 @@
-"""The comparison's transport match: everything else as in `compare_base.py`."""
+"""The transport match of the comparison; everything else as in `compare_base.py`."""
 
 _base_ = "compare_base.py"
 
@@ -6,7 +6,7 @@ model = dict(
     correspondence=dict(
         _delete_=True,
         type="TransportCorrespondence",
-        mask_mix=False,
+        mask_mix=True,
         hidden=None,
         embed=64,
         blocks=0,

@@ -7,17 +7,15 @@ import torch
 from mcltoolkit.ablation.matrix import read_matrix
 from mcltoolkit.ablation.plan import plan
 from mcltoolkit.engine.config import load_config
+from mcltoolkit.engine.explain import lay_out
 from mcltoolkit.engine.launch import train
-from mcltoolkit.registry import MODELS
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 
 @pytest.mark.parametrize("name", sorted(file.name for file in CONFIGS.glob("*.py")))
-def test_every_config_loads_and_builds(name):
-    config = load_config(CONFIGS / name, vgg_weights="random")
-    with torch.device("meta"):
-        model = MODELS.build(config.model)
+def test_every_config_loads_and_builds_on_the_meta_device(name):
+    model = lay_out(load_config(CONFIGS / name))
     found = type(model.translator.correspondence).__name__
     expected = "CosineCorrespondence" if name == "compare_base.py" else "TransportCorrespondence"
     assert found == expected
