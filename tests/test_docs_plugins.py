@@ -61,21 +61,8 @@ def test_a_loss_in_ten_minutes(tmp_path):
         program, *words = shlex.split(line)
         if program == "pip":  # of a copy, and into a folder of the test's
             shutil.copytree(package, tmp_path / "copy")
-            words = [
-                *(
-                    [
-                        "-m",
-                        "pip",
-                        "install",
-                        "--quiet",
-                        "--no-deps",
-                        "--no-build-isolation",
-                        "--target",
-                    ]
-                ),
-                str(site),
-                str(tmp_path / "copy"),
-            ]
+            words = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+            words += ["--target", str(site), str(tmp_path / "copy")]
         elif program == "mcltoolkit":
             words = ["-m", "mcltoolkit.cli", *words]
         else:
