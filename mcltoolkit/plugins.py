@@ -82,13 +82,10 @@ class _Plugins:
                 if entry.name not in disabled:
                     self._load_one(entry.name, _source_of(entry), entry.load)
         for module in _listed(ENV_MODULES):
-            if module not in self.reports and not self._found_already(module):
+            if module not in self.reports and not self.manager.is_registered(
+                sys.modules.get(module)
+            ):
                 self._load_one(module, FROM_CONFIG, partial(_import, module), strict=True)
-
-    def _found_already(self, module: str) -> bool:
-        """Whether the module that a config names was found by its entry point."""
-        loaded = sys.modules.get(module)
-        return loaded is not None and self.manager.is_registered(loaded)
 
     def _load_one(
         self, name: str, source: str, load: Callable[[], Any], strict: bool = False
@@ -165,8 +162,9 @@ def load_plugins(modules: Iterable[str] = ()) -> None:
     new = [m for m in modules if m not in wanted]
     if new:
         os.environ[ENV_MODULES] = ",".join([*wanted, *new])
-        for module in new:
-            _plugins.reports.pop(module, None)
+        for module in new:  # another try for one that failed
+            if module in _plugins.reports and not _plugins.reports[module].loaded:
+                del _plugins.reports[module]
     try:
         _plugins.load()
     except PluginError:
