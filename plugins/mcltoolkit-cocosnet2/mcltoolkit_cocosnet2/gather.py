@@ -69,7 +69,7 @@ class _GatherDot(torch.autograd.Function):
         table = _table(keys)
         queries = queries.unsqueeze(1)
         blocks = _blocks(index, keys.shape)
-        return torch.cat([(table[rows] * queries).sum(3) for _, rows in blocks], dim=1)
+        return torch.cat([(_take(table, rows) * queries).sum(3) for _, rows in blocks], dim=1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -89,7 +89,7 @@ class _GatherSum(torch.autograd.Function):
         table = _table(values)
         total = values.new_zeros(len(index), index.shape[2], values.shape[2])
         for block, rows in _blocks(index, values.shape):
-            total += (table[rows] * weights[:, block, :, None]).sum(1)
+            total += (_take(table, rows) * weights[:, block, :, None]).sum(1)
         return total
 
     @staticmethod
@@ -130,6 +130,11 @@ class _ScatterSum(torch.autograd.Function):
 def _table(values: Tensor) -> Tensor:
     """(B, M, C) -> (B * M, C), each row in one piece of memory."""
     return values.contiguous().flatten(0, 1)
+
+
+def _take(table: Tensor, rows: Tensor) -> Tensor:
+    """Rows (R, C) of the table by number (B, j, N): (B, j, N, C)."""
+    return table.index_select(0, rows.flatten()).unflatten(0, rows.shape)
 
 
 def _blocks(index: Tensor, shape: Sequence[int]) -> Iterator[tuple[slice, Tensor]]:

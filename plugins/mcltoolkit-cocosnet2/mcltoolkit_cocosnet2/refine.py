@@ -78,10 +78,12 @@ class LevelSearch(nn.Module):
         rows = queries.flatten(2).transpose(1, 2).contiguous()
         columns = keys.flatten(2).transpose(1, 2).contiguous()
 
-        def choose(candidates: Tensor) -> tuple[Tensor, Tensor]:
-            return best_of(rows, columns, candidates, exemplar_grid, self.candidates)
+        def choose(pool: list[Tensor], known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+            candidates = torch.cat(pool, dim=1)
+            return best_of(rows, columns, candidates, exemplar_grid, self.candidates, known)
 
-        places, scores = choose(places)
+        places, scores = choose([places])
+        moved = False
         state = None
         if self.refiner is not None:
             partner = flat_index(places[:, :1], exemplar_grid).expand(-1, columns.shape[2], -1)
@@ -94,10 +96,11 @@ class LevelSearch(nn.Module):
                 if axis == axes[-1] and self.search:
                     radius = max(1, self.radius >> turn)
                     pool.append(around(places[:, :1], self.search, radius, turn, self.training))
-                places, scores = choose(torch.cat(pool, dim=1))
+                places, scores = choose(pool, None if moved else scores)
+                moved = False
             if self.refiner is not None and state is not None:
                 state, moves = self.refiner(state, scores, places - own, exemplar_grid)
-                places = inside(places + moves, exemplar_grid)
+                places, moved = inside(places + moves, exemplar_grid), True
         return self._match(rows, columns, places, scores, exemplar_grid), places
 
     def _match(

@@ -130,7 +130,12 @@ def flat_index(places: Tensor, exemplar_grid: Grid) -> Tensor:
 
 
 def best_of(
-    queries: Tensor, keys: Tensor, places: Tensor, exemplar_grid: Grid, count: int
+    queries: Tensor,
+    keys: Tensor,
+    places: Tensor,
+    exemplar_grid: Grid,
+    count: int,
+    known: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The distinct candidates of highest score.
 
@@ -140,6 +145,8 @@ def best_of(
         places: (B, P, 2, h, w), candidates; of several in the same cell the first one counts.
         exemplar_grid: (h, w) of the exemplar.
         count: K; where P is smaller, all candidates stay.
+        known: scores (B, Q, h, w) of the first Q candidates from an earlier call, which need not be
+            computed again.
 
     Returns:
         Places (B, K, 2, h, w) inside the grid, best first, and their scores (B, K, h, w): the
@@ -149,7 +156,11 @@ def best_of(
     places = inside(places, exemplar_grid)
     with torch.no_grad():
         index = flat_index(places, exemplar_grid)
-        scores = gather_dot(queries, keys, index)
+        if known is None:
+            scores = gather_dot(queries, keys, index)
+        else:
+            fresh = gather_dot(queries, keys, index[:, known.shape[1] :])
+            scores = torch.cat([known.flatten(2), fresh], dim=1)
         for j in range(1, index.shape[1]):
             repeated = (index[:, :j] == index[:, j : j + 1]).any(1)
             scores[:, j].masked_fill_(repeated, -torch.inf)

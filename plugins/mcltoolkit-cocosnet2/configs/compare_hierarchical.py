@@ -1,0 +1,27 @@
+"""The toolkit's small ablation (48 x 48 scenes) with a hierarchical match above the same coarse one.
+
+The level-wise warping loss takes the place of the self-warp term, which is its one-level form.
+"""
+
+_base_ = "../../../configs/ablations/scenes_small.py"
+
+plugins = ["mcltoolkit_cocosnet2"]
+model = dict(
+    correspondence=dict(
+        _delete_=True,
+        type="HierarchicalCorrespondence",
+        levels=2,
+        coarse=dict(
+            type="CosineCorrespondence", blocks=0, embed=64, neighbourhood=1, temperature=0.05
+        ),
+        candidates=4,
+        iterations=2,
+        radius=2,
+        width=16,
+        embed=16,
+        hidden=16,
+        mask_mix=True,
+        temperature=0.05,
+    ),
+    losses=dict(self_warp=None, levels=dict(type="LevelWarpLoss", weight=10.0)),
+)
