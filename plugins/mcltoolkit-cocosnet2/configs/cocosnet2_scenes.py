@@ -1,6 +1,6 @@
 """Hierarchical correspondence on the synthetic scenes: 16 x 16 dense, then 32 x 32 and 64 x 64."""
 
-_base_ = "../../../configs/mclnet_scenes.py"
+_base_ = "mcltoolkit::mclnet_scenes.py"
 
 plugins = ["mcltoolkit_cocosnet2"]
 model = dict(

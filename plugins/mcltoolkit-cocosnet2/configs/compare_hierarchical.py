@@ -1,9 +1,9 @@
-"""The toolkit's small ablation (48 x 48 scenes) with a hierarchical match above the same coarse one.
+"""The toolkit's small ablation (48 x 48 scenes), a hierarchical match above the same coarse one.
 
 The level-wise warping loss takes the place of the self-warp term, which is its one-level form.
 """
 
-_base_ = "../../../configs/ablations/scenes_small.py"
+_base_ = "mcltoolkit::ablations/scenes_small.py"
 
 plugins = ["mcltoolkit_cocosnet2"]
 model = dict(
@@ -17,9 +17,9 @@ model = dict(
         candidates=4,
         iterations=2,
         radius=2,
-        width=16,
-        embed=16,
-        hidden=16,
+        width=12,
+        embed=8,
+        hidden=8,
         mask_mix=True,
         temperature=0.05,
     ),
