@@ -1,9 +1,9 @@
-"""The toolkit's small ablation (48 x 48 scenes), a hierarchical match above the same coarse one.
+"""As compare_cosine.py, with finer matches (16 x 16, 32 x 32) above the same coarse one (8 x 8).
 
 The level-wise warping loss takes the place of the self-warp term, which is its one-level form.
 """
 
-_base_ = "mcltoolkit::ablations/scenes_small.py"
+_base_ = "compare_cosine.py"
 
 plugins = ["mcltoolkit_cocosnet2"]
 model = dict(
@@ -20,7 +20,6 @@ model = dict(
         width=12,
         embed=8,
         hidden=8,
-        mask_mix=True,
         temperature=0.05,
     ),
     losses=dict(self_warp=None, levels=dict(type="LevelWarpLoss", weight=10.0)),

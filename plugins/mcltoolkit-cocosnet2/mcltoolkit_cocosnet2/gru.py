@@ -105,12 +105,11 @@ class OffsetRefiner(nn.Module):
             State (B, hidden, h, w), and moves (B, K, 2, h, w) in cells, float32 at least.
         """
         found = scores.shape[1]
-        missing = (0, 0, 0, 0, 0, self.candidates - found)
+        missing = (0, 0, 0, 0, 0, self.candidates - found)  # of the candidates' axis
         # read as plain numbers, as in RAFT; gradient goes along the state and the moves themselves
         scores = F.pad(scores.detach().clamp_min(-1), missing, value=-1.0)
-        unit = flow.new_tensor(exemplar_grid)[:, None, None]
-        flow = F.pad((flow.detach() / unit).transpose(1, 2), missing).flatten(1, 2)
-        x = self.read(torch.cat([scores, flow], dim=1))
+        row, column = (F.pad(part, missing) for part in flow.detach().unbind(2))
+        x = self.read(torch.cat([scores, row / exemplar_grid[0], column / exemplar_grid[1]], dim=1))
         state = self.vertical(self.horizontal(state, x), x)
         moves = self.reach * at_least_float32(self.move(state)).tanh()
         return state, moves.unflatten(1, (self.candidates, 2))[:, :found]

@@ -61,11 +61,11 @@ def children(places: Tensor, exemplar_grid: Grid) -> Tensor:
         (B, 4 K, 2, 2 h, 2 w), whole numbers: the four cells nearest to each of the places.
     """
     upsampled = places.repeat_interleave(2, -2).repeat_interleave(2, -1)
-    corner = (2 * upsampled + 0.5).floor()
-    last = places.new_tensor(exemplar_grid)[:, None, None] - 2
-    corner = torch.minimum(corner.clamp_min(0), last)
-    steps = [corner.new_tensor((dy, dx))[:, None, None] for dy in (0, 1) for dx in (0, 1)]
-    return torch.cat([corner + step for step in steps], dim=1)
+    row, column = (2 * upsampled + 0.5).floor().unbind(2)
+    row, column = row.clamp(0, exemplar_grid[0] - 2), column.clamp(0, exemplar_grid[1] - 2)
+    return torch.cat(
+        [torch.stack([row + dy, column + dx], dim=2) for dy in (0, 1) for dx in (0, 1)], dim=1
+    )
 
 
 def propagate(places: Tensor, own: Tensor, axis: int, distances: Sequence[int]) -> Tensor:
@@ -112,7 +112,10 @@ def around(best: Tensor, count: int, radius: int, turn: int, random: bool) -> Te
         drawn = torch.rand(shape, device=best.device, dtype=best.dtype) * (2 * radius + 1)
         return best + drawn.floor().clamp_max(2 * radius) - radius
     chosen = [RING[(i * len(RING) // count + turn) % len(RING)] for i in range(count)]
-    return best + radius * best.new_tensor(chosen)[None, :, :, None, None]
+    row, column = best.unbind(2)
+    return torch.cat(
+        [torch.stack([row + radius * dy, column + radius * dx], dim=2) for dy, dx in chosen], dim=1
+    )
 
 
 def inside(places: Tensor, exemplar_grid: Grid) -> Tensor:

@@ -1,6 +1,5 @@
 import pytest
 import torch
-
 from mcltoolkit_cocosnet2 import gather
 from mcltoolkit_cocosnet2.gather import gather_dot, gather_sum, scatter_sum
 

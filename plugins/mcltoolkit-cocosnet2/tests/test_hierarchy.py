@@ -1,10 +1,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mcltoolkit_cocosnet2.hierarchy import HierarchicalCorrespondence
 
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.structures import Batch
-from mcltoolkit_cocosnet2.hierarchy import HierarchicalCorrespondence
 
 CLASSES, CHANNELS = 3, 6
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from mcltoolkit_cocosnet2.level_warp import LevelWarpLoss
 
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.structures import Alignment, Batch, Translation
-from mcltoolkit_cocosnet2.level_warp import LevelWarpLoss
 
 
 def make(paired=(True, False)):

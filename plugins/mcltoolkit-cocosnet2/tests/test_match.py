@@ -1,8 +1,8 @@
 import pytest
 import torch
-
-from mcltoolkit.metrics import cycle_error, matched_positions, match_entropy
 from mcltoolkit_cocosnet2.match import SparseMatch
+
+from mcltoolkit.metrics import cycle_error, match_entropy, matched_positions
 
 GRID, EXEMPLAR_GRID, B, J = (3, 4), (2, 5), 2, 3
 N, M = 12, 10

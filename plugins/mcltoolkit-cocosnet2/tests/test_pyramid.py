@@ -1,6 +1,5 @@
 import torch
 import torch.nn.functional as F
-
 from mcltoolkit_cocosnet2.pyramid import Detail, FinerFeatures
 
 

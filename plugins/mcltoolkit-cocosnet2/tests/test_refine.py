@@ -1,10 +1,10 @@
 import pytest
 import torch
-
-from mcltoolkit.layers import unit_length
 from mcltoolkit_cocosnet2.gru import ConvGRU, OffsetRefiner
 from mcltoolkit_cocosnet2.refine import LevelSearch, corners
 from mcltoolkit_cocosnet2.search import flat_index, own_places
+
+from mcltoolkit.layers import unit_length
 
 
 def planted(grid, flow):

@@ -1,8 +1,5 @@
 import pytest
 import torch
-
-from mcltoolkit.correspondence import CosineMatch
-from mcltoolkit.layers import unit_length
 from mcltoolkit_cocosnet2.search import (
     around,
     best_of,
@@ -13,6 +10,9 @@ from mcltoolkit_cocosnet2.search import (
     propagate,
     top_partners,
 )
+
+from mcltoolkit.correspondence import CosineMatch
+from mcltoolkit.layers import unit_length
 
 
 def rows(features):

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from mcltoolkit_cocosnet2.strided import StridedEncoder
 
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.plugins import load_plugins
-from mcltoolkit_cocosnet2.strided import StridedEncoder
 
 INNER = dict(type="DomainEncoder", base_width=2, spade_hidden=2, spade_blocks=1)
 
