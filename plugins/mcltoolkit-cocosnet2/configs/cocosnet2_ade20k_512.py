@@ -34,7 +34,10 @@ model = dict(
         labels_level=1,
     ),
     generator=dict(attention=False),
-    losses=dict(levels=dict(type="LevelWarpLoss", weight=100.0)),
+    losses=dict(
+        levels=dict(type="LevelWarpLoss", weight=100.0),
+        mask=dict(type="LevelMaskLoss", weight=100.0),  # 64 x 64 and 128 x 128
+    ),
 )
 crop = [dict(type="RandomCrop", height=512, width=512), dict(type="HorizontalFlip", p=0.5)]
 train_dataloader = dict(

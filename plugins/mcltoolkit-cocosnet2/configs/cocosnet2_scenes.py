@@ -18,5 +18,8 @@ model = dict(
         mask_mix=True,
         temperature=0.05,
     ),
-    losses=dict(levels=dict(type="LevelWarpLoss", weight=5.0)),
+    losses=dict(
+        levels=dict(type="LevelWarpLoss", weight=5.0),
+        mask=dict(type="LevelMaskLoss", weight=1.0, ignore_label=None),
+    ),
 )

@@ -1,7 +1,8 @@
 """Correspondence at full resolution for mcltoolkit: dense on a coarse grid, PatchMatch above it.
 
 CoCosNet v2 (Zhou et al., "Full-Resolution Correspondence Learning for Image Translation", CVPR
-2021). Registers `HierarchicalCorrespondence`, `LevelWarpLoss` and `StridedEncoder`.
+2021). Registers `HierarchicalCorrespondence`, `LevelWarpLoss`, `LevelMaskLoss` and
+`StridedEncoder`.
 """
 
 from mcltoolkit.hookspecs import hookimpl
@@ -12,4 +13,9 @@ contract_version = 1
 @hookimpl
 def register_components() -> None:
     """Import the modules whose classes carry `register_module`."""
-    from mcltoolkit_cocosnet2 import hierarchy, level_warp, strided  # noqa: F401
+    from mcltoolkit_cocosnet2 import (  # noqa: F401
+        hierarchy,
+        level_mask,
+        level_warp,
+        strided,
+    )

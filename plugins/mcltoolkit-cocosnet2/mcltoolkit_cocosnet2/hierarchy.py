@@ -25,6 +25,7 @@ from mcltoolkit_cocosnet2.refine import LevelSearch
 from mcltoolkit_cocosnet2.search import children, top_partners
 
 CONDITION, EXEMPLAR = "condition", "exemplar"
+WITH_LABELS = frozenset({"warped_labels", "warped_label_levels"})
 
 
 @CORRESPONDENCES.register_module()
@@ -34,8 +35,9 @@ class HierarchicalCorrespondence(nn.Module):
     `Alignment` holds the finest level's sparse match and the image `warped` by it; `warped_labels`
     have the grid of level `labels_level`; `cycle` is the coarse correspondence's, as in CoCosNet
     v2. `guidance` is the warped exemplar of all levels at full size, coarsest first, and
-    `extras["warped_levels"]` the same at each level's own size. In training, each level's search
-    draws from torch's generator; in evaluation it follows a fixed pattern.
+    `extras["warped_levels"]` the same at each level's own size;
+    `extras["warped_label_levels"]` are the labels, up to level `labels_level`. In training, each
+    level's search draws from torch's generator; in evaluation it follows a fixed pattern.
 
     Args:
         in_channels: D, channels of the descriptors.
@@ -55,7 +57,8 @@ class HierarchicalCorrespondence(nn.Module):
         width, embed: width of the finer features' layers, and of the vectors that are compared.
         mask_mix: the exemplar's finer features see its condition map too (as the authors' code).
         temperature: of the softmax over candidates, > 0.
-        labels_level: level whose match warps labels, 0 (coarse) .. `levels`; None is the finest.
+        labels_level: finest level whose match warps labels, 0 (coarse) .. `levels`; None is
+            `levels`. A full-size map of many classes takes much memory.
 
     Attributes:
         guidance_channels: 3 * (levels + 1).
@@ -64,7 +67,7 @@ class HierarchicalCorrespondence(nn.Module):
         ConfigError: a setting outside its range.
     """
 
-    provides: frozenset[str] = frozenset({"warped_levels"})
+    provides: frozenset[str] = frozenset({"warped_levels", "warped_label_levels"})
 
     def __init__(
         self,
@@ -152,8 +155,8 @@ class HierarchicalCorrespondence(nn.Module):
             condition_descriptors: (B, D, h, w).
             exemplar_descriptors: the same for the exemplar; its grid may differ.
             batch: exemplar (B, 3, H, W) and dense conditions (B, C, H, W).
-            outputs: optional outputs to compute: `warped_labels`, `cycle`; `warped_levels` is
-                always there.
+            outputs: optional outputs to compute: `warped_labels`, `warped_label_levels`, `cycle`;
+                `warped_levels` is always there.
 
         Raises:
             DataError: the exemplar's condition is needed but missing.
@@ -167,7 +170,7 @@ class HierarchicalCorrespondence(nn.Module):
         ):
             self._check_size((grid[0], grid[1]), (image[0], image[1]))
         alignment: Alignment = self.coarse(
-            condition_descriptors, exemplar_descriptors, batch, outputs - {"warped_labels"}
+            condition_descriptors, exemplar_descriptors, batch, outputs - WITH_LABELS
         )
         seen = [batch.exemplar]
         if self.mask_mix and batch.exemplar_condition is not None:
@@ -190,10 +193,17 @@ class HierarchicalCorrespondence(nn.Module):
         alignment.warped = shown[-1]
         alignment.guidance = torch.cat([image.to(shown[-1].dtype) for image in shown], dim=1)
         alignment.extras["warped_levels"] = warped
-        if "warped_labels" in outputs and batch.exemplar_condition is not None:
-            alignment.warped_labels = _warp_labels(
-                matches[self.labels_level], batch.exemplar_condition
-            )
+        exemplar_condition = batch.exemplar_condition
+        if "warped_label_levels" in outputs and exemplar_condition is not None:
+            label_levels = [
+                _warp_labels(match, exemplar_condition)
+                for match in matches[: self.labels_level + 1]
+            ]
+            alignment.extras["warped_label_levels"] = label_levels
+            alignment.warped_labels = label_levels[-1]
+        elif "warped_labels" in outputs and exemplar_condition is not None:
+            match = matches[self.labels_level]
+            alignment.warped_labels = _warp_labels(match, exemplar_condition)
         return alignment
 
     def _inputs(self, batch: Batch, outputs: frozenset[str]) -> Tensor:
@@ -202,8 +212,8 @@ class HierarchicalCorrespondence(nn.Module):
                 f"the batch {batch.names} has no dense condition; call Batch.with_one_hot first"
             )
         users = ["HierarchicalCorrespondence.mask_mix"] if self.mask_mix else []
-        if "warped_labels" in outputs:
-            users.append("a loss or metric that reads 'warped_labels'")
+        if outputs & WITH_LABELS:
+            users.append(f"a loss or metric that reads {sorted(outputs & WITH_LABELS)}")
         if users and batch.exemplar_condition is None:
             raise DataError(
                 f"the exemplars of {batch.names} have no labels or condition map, which "

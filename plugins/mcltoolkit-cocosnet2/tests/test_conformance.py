@@ -31,6 +31,13 @@ class TestStrided(EncoderTests):
     plugins = PLUGINS
 
 
+class TestLevelMask(LossTests):
+    component = "LevelMaskLoss"
+    settings = dict(weight=1.0, ignore_label=None)
+    model = dict(correspondence=dict(type="HierarchicalCorrespondence", **SMALL))
+    plugins = PLUGINS
+
+
 class TestLevelWarp(LossTests):
     component = "LevelWarpLoss"
     settings = dict(weight=1.0)

@@ -75,6 +75,15 @@ def test_labels_come_from_the_level_asked_for_and_the_cycle_from_the_coarse_one(
     assert module(descriptors((4, 6)), descriptors((4, 6)), batch).warped_labels is None
 
 
+def test_labels_of_all_levels_up_to_the_one_asked_for():
+    batch, wanted = make_batch((16, 24)), frozenset({"warped_label_levels"})
+    module = make(labels_level=1).eval()
+    found = module(descriptors((4, 6)), descriptors((4, 6)), batch, wanted)
+    levels = found.extras["warped_label_levels"]
+    assert [tuple(level.shape[-2:]) for level in levels] == [(4, 6), (8, 12)]
+    assert found.warped_labels is levels[-1]
+
+
 def test_exemplars_of_another_size():
     module, batch = make().eval(), make_batch((16, 16), exemplar_size=(24, 8))
     found = module(descriptors((4, 4)), descriptors((6, 2)), batch, frozenset({"warped_labels"}))
