@@ -27,6 +27,7 @@ model = dict(
         candidates=16,
         iterations=5,
         hidden=32,
+        recompute=True,
         width=64,
         embed=32,
         mask_mix=True,

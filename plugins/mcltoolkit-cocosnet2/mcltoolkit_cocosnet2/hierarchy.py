@@ -54,6 +54,8 @@ class HierarchicalCorrespondence(nn.Module):
         refine: refine candidates by the convolutional GRU, shared by all levels.
         hidden: width of the GRU's state.
         reach: the farthest move of one refinement, in cells.
+        recompute: compute the GRU's layers again for the gradient instead of keeping them; at
+            512 x 512 they take more than a gigabyte an iteration.
         width, embed: width of the finer features' layers, and of the vectors that are compared.
         mask_mix: the exemplar's finer features see its condition map too (as the authors' code).
         temperature: of the softmax over candidates, > 0.
@@ -83,6 +85,7 @@ class HierarchicalCorrespondence(nn.Module):
         refine: bool = True,
         hidden: int = 32,
         reach: float = 2.0,
+        recompute: bool = False,
         width: int = 64,
         embed: int = 32,
         mask_mix: bool = False,
@@ -140,6 +143,7 @@ class HierarchicalCorrespondence(nn.Module):
             radius,
             temperature,
             OffsetRefiner(embed, candidates, hidden, reach) if refine else None,
+            recompute,
         )
 
     def forward(

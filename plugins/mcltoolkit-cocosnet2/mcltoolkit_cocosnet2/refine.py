@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mcltoolkit_cocosnet2.gather import gather_dot
 from mcltoolkit_cocosnet2.gru import OffsetRefiner
@@ -40,6 +41,7 @@ class LevelSearch(nn.Module):
         radius: half side of the first iteration's search square; halved each iteration, >= 1 cell.
         temperature: of the softmax over candidates.
         refiner: moves candidates after each iteration; None for plain PatchMatch.
+        recompute: keep none of the refiner's layers for the gradient, but compute them again.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class LevelSearch(nn.Module):
         radius: int,
         temperature: float,
         refiner: OffsetRefiner | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.candidates = candidates
@@ -60,6 +63,7 @@ class LevelSearch(nn.Module):
         self.radius = radius
         self.temperature = temperature
         self.refiner = refiner
+        self.recompute = recompute
 
     def forward(self, queries: Tensor, keys: Tensor, places: Tensor) -> tuple[SparseMatch, Tensor]:
         """Match one level.
@@ -99,9 +103,23 @@ class LevelSearch(nn.Module):
                 places, scores = choose(pool, None if moved else scores)
                 moved = False
             if self.refiner is not None and state is not None:
-                state, moves = self.refiner(state, scores, places - own, exemplar_grid)
+                state, moves = self._refine(state, scores, places - own, exemplar_grid)
                 places, moved = inside(places + moves, exemplar_grid), True
         return self._match(rows, columns, places, scores, exemplar_grid), places
+
+    def _refine(
+        self, state: Tensor, scores: Tensor, flow: Tensor, exemplar_grid: Grid
+    ) -> tuple[Tensor, Tensor]:
+        assert self.refiner is not None
+        if not (self.recompute and torch.is_grad_enabled()):
+            found: tuple[Tensor, Tensor] = self.refiner(state, scores, flow, exemplar_grid)
+        else:
+            # the flow is read without its graph, so that none need be kept for it
+            flow = flow.detach()
+            found = checkpoint(
+                self.refiner, state, scores, flow, exemplar_grid, use_reentrant=False
+            )
+        return found
 
     def _match(
         self, rows: Tensor, columns: Tensor, places: Tensor, scores: Tensor, exemplar_grid: Grid

@@ -156,7 +156,6 @@ def best_of(
         cosine at the nearest cell, or -inf for one of too few distinct candidates. The scores have
         no graph.
     """
-    places = inside(places, exemplar_grid)
     with torch.no_grad():
         index = flat_index(places, exemplar_grid)
         if known is None:
@@ -170,4 +169,5 @@ def best_of(
         scores, chosen = scores.topk(min(count, index.shape[1]), dim=1)
         grid = places.shape[-2:]
         scores, chosen = scores.unflatten(2, grid), chosen.unflatten(2, grid)
-    return places.gather(1, chosen.unsqueeze(2).expand(-1, -1, 2, -1, -1)), scores
+    best = places.gather(1, chosen.unsqueeze(2).expand(-1, -1, 2, -1, -1))
+    return inside(best, exemplar_grid), scores

@@ -158,3 +158,17 @@ def test_the_warp_trains_the_refinement_of_every_iteration():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_recomputed_layers_give_the_same_gradients():
+    grid, found = (6, 6), []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        refiner = OffsetRefiner(embed=16, candidates=2, hidden=4)
+        queries, keys, _ = planted(grid, torch.zeros(2, 1, 1))
+        start = torch.rand(1, 2, 2, *grid) * 5
+        match, _ = search(2, refiner, recompute=recompute)(queries, keys, start)
+        match.warp(torch.randn(1, 3, 36)).square().sum().backward()
+        found.append({name: p.grad for name, p in refiner.named_parameters()})
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient)
