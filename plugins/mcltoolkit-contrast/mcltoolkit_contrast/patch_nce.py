@@ -33,6 +33,7 @@ from mcltoolkit_contrast.patches import draw_patches
 
 FEATURES = ("vgg", "descriptors", "encoder")
 NEGATIVES = ("image", "batch")
+SIDES = ("condition", "truth")
 # The paired form that MoNCE releases; deep layers, which tell content more than colour, weigh most.
 LAYERS: Mapping[str, float] = {
     "relu1_1": 1 / 32,
@@ -175,11 +176,9 @@ class PatchNCELoss(Loss):
             fake, truth = shared.of("fake"), shared.of("truth")
             for name in self.layers:
                 yield name, fake[name], truth[name].detach()
-        elif self.features == "descriptors":
-            truth = translation.need("truth_descriptors")
-            yield "descriptors", translation.condition_descriptors, truth
         else:
-            yield "encoder", translation.condition_features, translation.need("truth_features")
+            kind = "features" if self.features == "encoder" else self.features
+            yield self.features, *(translation.need(f"{side}_{kind}") for side in SIDES)
 
     def _project(self, name: str, rows: Tensor) -> Tensor:
         if name not in self.heads:
