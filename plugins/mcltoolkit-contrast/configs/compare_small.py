@@ -3,7 +3,7 @@
 The margins that are compared all cost a pair at right angles about the same, 0.25.
 """
 
-_base_ = "../../../configs/ablations/scenes_small.py"
+_base_ = "mcltoolkit::ablations/scenes_small.py"
 
 plugins = ["mcltoolkit_contrast"]
 model = dict(correspondence=dict(mask_mix=False), losses=dict(mask=None))

@@ -4,7 +4,7 @@ The contrast between condition and truth stays. The weight is to be tuned: no fu
 made.
 """
 
-_base_ = "../../../configs/mclnet_ade20k.py"
+_base_ = "mcltoolkit::mclnet_ade20k.py"
 
 plugins = ["mcltoolkit_contrast"]
 model = dict(losses=dict(per=dict(_delete_=True, type="ModulatedContrastLoss", weight=1.0)))

@@ -1,6 +1,6 @@
 """MoNCE in the place of the marginal contrastive loss, on the synthetic scenes."""
 
-_base_ = "../../../configs/mclnet_scenes.py"
+_base_ = "mcltoolkit::mclnet_scenes.py"
 
 plugins = ["mcltoolkit_contrast"]
 model = dict(

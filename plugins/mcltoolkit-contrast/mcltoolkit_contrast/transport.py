@@ -40,7 +40,7 @@ def transport_log_plan(gain: Tensor, epsilon: float, iterations: int) -> Tensor:
 
 
 def negative_log_weights(
-    cosine: Tensor, weighting: str = "hard", epsilon: float = 1.0, iterations: int = 50
+    cosine: Tensor, weighting: str = "hard", epsilon: float = 1.0, iterations: int = 10
 ) -> Tensor:
     """log w_ij, w = (N - 1) T: an anchor's weights have the mean 1, as in plain InfoNCE.
 

@@ -68,6 +68,16 @@ def test_few_iterations_leave_the_rows_exact_and_the_columns_near():
     assert 1e-6 < error < 1
 
 
+def test_default_iterations_reach_the_marginals_for_features_in_uneven_clusters():
+    torch.manual_seed(1)
+    sizes = (4, 12, 40)
+    centres = torch.cat([torch.randn(1, 64).expand(size, 64) for size in sizes])
+    rows = torch.nn.functional.normalize(centres + 0.2 * torch.randn_like(centres), dim=1)
+    weights = negative_log_weights((rows @ rows.T)[None])[0].exp()
+    columns = (weights.sum(0) - 1) / (len(rows) - 1)  # the diagonal holds a one
+    torch.testing.assert_close(columns, torch.ones(len(rows)), rtol=0, atol=1e-5)
+
+
 def test_small_epsilon_does_not_underflow():
     gain = cosines(dtype=torch.float32)
     plan = transport_log_plan(gain, 1e-3, 500).exp()
