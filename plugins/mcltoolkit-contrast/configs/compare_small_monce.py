@@ -11,6 +11,7 @@ model = dict(
             features="descriptors",
             positions=None,
             detach_keys=False,
+            iterations=50,
         ),
     ),
 )
