@@ -38,9 +38,9 @@ def synchronise(network: nn.Module) -> nn.Module:
 
 def _replaced(norm: nn.BatchNorm2d) -> nn.Module:
     kind = _SyncBatchNormAct if isinstance(norm, BatchNormAct2d) else SyncBatchNorm
-    momentum = 0.0 if norm.momentum is None else norm.momentum
     with torch.device("meta"):  # the tensors come from `norm`
-        new = kind(norm.num_features, norm.eps, momentum, norm.affine)
+        new = kind(norm.num_features, norm.eps, affine=norm.affine)
+    new.momentum = norm.momentum
     new._parameters.update(norm._parameters)
     new._buffers.update(norm._buffers)
     if isinstance(new, _SyncBatchNormAct) and isinstance(norm, BatchNormAct2d):
