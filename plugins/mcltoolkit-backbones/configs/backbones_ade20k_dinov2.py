@@ -9,7 +9,6 @@ side: the size nearest to 256 x 256 that 14-pixel patches fill.
 
 _base_ = "mcltoolkit::mclnet_ade20k.py"
 
-plugins = ["mcltoolkit_backbones"]
 model = dict(
     condition_encoder=dict(out_channels=256),  # as many as the other side, at the same stride
     image_encoder=dict(

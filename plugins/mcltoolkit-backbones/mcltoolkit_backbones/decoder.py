@@ -4,6 +4,9 @@ Stages of a pyramid are summed from the coarsest to the finest through 1x1 convo
 al., CVPR 2017). Blocks of a plain vision transformer have one grid; here, as in DPT (Ranftl et al.,
 ICCV 2021), shallower blocks are spread over finer grids by transposed convolutions, in which each
 token writes the details inside its patch, and are then summed in the same way.
+
+The norm is over positions: it takes off what all positions share. Without that the features of any
+two positions are nearly parallel at the start of a training, and a match by cosine starts flat.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.layers import Conv, build_norm
+from mcltoolkit.layers import Conv, at_least_float32, build_norm
 
 Size = tuple[int, int]
 
@@ -41,7 +44,7 @@ class FeatureDecoder(nn.Module):
         out_channels: int,
         width: int,
         factors: Sequence[int] | None = None,
-        norm: str = "pono",
+        norm: str = "instance",
         slope: float = 0.2,
     ) -> None:
         super().__init__()
@@ -84,4 +87,5 @@ def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     if tuple(x.shape[-2:]) == size:
         return x
     shrinks = size[0] < x.shape[-2] or size[1] < x.shape[-1]
-    return F.interpolate(x, size, mode="bilinear", antialias=shrinks)
+    full = at_least_float32(x)  # averaging is not there in half precision
+    return F.interpolate(full, size, mode="bilinear", antialias=shrinks).to(x.dtype)

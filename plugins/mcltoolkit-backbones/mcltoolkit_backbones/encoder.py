@@ -20,7 +20,14 @@ from mcltoolkit_backbones.decoder import FeatureDecoder, resize, token_factors
 from mcltoolkit_backbones.network import build_network
 from mcltoolkit_backbones.sizes import read_size, seen_size
 from mcltoolkit_backbones.sync import synchronise
-from mcltoolkit_backbones.weights import CHOICE, COLOURS, DOWNLOAD, RANDOM, load_file
+from mcltoolkit_backbones.weights import (
+    CHOICE,
+    COLOURS,
+    DOWNLOAD,
+    RANDOM,
+    AbsentWeightsError,
+    load_file,
+)
 
 
 @ENCODERS.register_module()
@@ -35,7 +42,9 @@ class TimmEncoder(nn.Module):
         model: timm's name, such as `resnet50`, `coatnet_pico_rw_224` or `vit_small_patch14_dinov2`;
             a tag (`resnet50.a1_in1k`) picks pretrained weights.
         weights: `random`; the path of a file, see `weights.load_file`; or `timm`, for timm's
-            download and cache. None, which full-size configs have, must be filled in.
+            download and cache. None, which full-size configs have, must be filled in. Weights that
+            cannot be found are an error at the first forward pass, unless a checkpoint has filled
+            the network by then: what a training has saved needs no other file.
         out_channels: of the output.
         stride: of the output; H and W must be multiples of it.
         layers: indices of the stages or blocks to read; see `anatomy.study`.
@@ -78,7 +87,7 @@ class TimmEncoder(nn.Module):
         normalise: bool | None = None,
         final_norm: bool = True,
         decoder_width: int | None = None,
-        decoder_norm: str = "pono",
+        decoder_norm: str = "instance",
         frozen_backbone: bool = False,
         sync_batchnorm: bool = False,
     ) -> None:
@@ -95,7 +104,7 @@ class TimmEncoder(nn.Module):
         self.img_size = read_size(img_size)
         build_size = self.img_size if isinstance(self.img_size, tuple) else None
         self.anatomy = study(model, in_channels, layers, stride, build_size, final_norm)
-        self.backbone = _build(self.anatomy, final_norm, weights, frozen_backbone)
+        self.backbone, self._absent = _build(self.anatomy, final_norm, weights, frozen_backbone)
         for name, parameter in self.backbone.named_parameters():
             if frozen_backbone or name in self.anatomy.unused:
                 parameter.requires_grad_(False)  # DDP waits for the gradient of all others
@@ -125,7 +134,10 @@ class TimmEncoder(nn.Module):
         Raises:
             ConfigError: H or W is not a multiple of `stride`, or a size that the network does not
                 take.
+            WeightsError: its weights were not found, and no checkpoint was loaded.
         """
+        if self._absent is not None:
+            raise self._absent
         height, width = x.shape[-2:]
         check_divisible(height, width, self.stride, type(self).__name__)
         grid = (height // self.stride, width // self.stride)
@@ -134,6 +146,11 @@ class TimmEncoder(nn.Module):
         if self.normalise:
             x = ((x + 1) / 2 - self.mean) / self.std
         return self.decoder(self.backbone(resize(x, size)), grid)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        if any(key.startswith(f"{prefix}backbone.") for key in state_dict):
+            self._absent = None
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def train(self, mode: bool = True) -> Self:
         """As any module's; a frozen backbone stays in evaluation mode."""
@@ -145,30 +162,35 @@ class TimmEncoder(nn.Module):
 
 def _build(
     anatomy: Anatomy, final_norm: bool, weights: str | Path | None, frozen: bool
-) -> nn.Module:
+) -> tuple[nn.Module, WeightsError | None]:
+    """The network, and why its weights are not there if they are not."""
+
     def build(**more: Any) -> nn.Module:
         options = {**anatomy.options, **more}
         return build_network(anatomy.model, anatomy.layers, anatomy.plain, final_norm, options)
 
     if torch.empty(0).is_meta:  # shapes alone are asked for: weights need not be there
-        return build()
+        return build(), None
     if weights is None or not str(weights):
         raise WeightsError(f"TimmEncoder {anatomy.model} has no weights; {CHOICE}")
     if weights == DOWNLOAD:
         try:
-            return build(pretrained=True)
+            return build(pretrained=True), None
         except Exception as error:  # no network, no room, none published: many kinds
-            raise WeightsError(
+            return build(), AbsentWeightsError(
                 f"timm's weights of {anatomy.model} cannot be had ({type(error).__name__}: "
                 f"{error}); allow the download, or {CHOICE}"
-            ) from error
+            )
     network = build()
     if weights != RANDOM:
-        load_file(network, anatomy, weights)
+        try:
+            load_file(network, anatomy, weights)
+        except AbsentWeightsError as error:
+            return network, error
     elif frozen:
         print_log(
             f"TimmEncoder {anatomy.model} is frozen with random weights: its features mean little",
             logger="current",
             level=logging.WARNING,
         )
-    return network
+    return network, None

@@ -59,15 +59,17 @@ class TokenMaps(nn.Module):
         self, model: str, layers: Sequence[int], final_norm: bool, options: Mapping[str, Any]
     ) -> None:
         super().__init__()
-        self.model: Any = timm.create_model(model, num_classes=0, **options)
-        self.layers = self.model.prune_intermediate_layers(
+        network: Any = timm.create_model(model, num_classes=0, **options)
+        self.model = network
+        self.layers = network.prune_intermediate_layers(
             list(layers), prune_norm=not final_norm, prune_head=True
         )
         self.final_norm = final_norm
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(B, C, H, W) -> maps (B, c, h, w)."""
-        maps: list[Tensor] = self.model.forward_intermediates(
+        network: Any = self.model
+        maps: list[Tensor] = network.forward_intermediates(
             image,
             indices=self.layers,
             norm=self.final_norm,

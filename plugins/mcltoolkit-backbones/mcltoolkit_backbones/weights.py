@@ -25,8 +25,13 @@ CHOICE = (
     "set the encoder's `weights` to the path of a state dict of this very model (.safetensors, "
     ".pth), 'timm' (timm downloads its pretrained weights) or 'random'"
 )
+
 COUNTER = "num_batches_tracked"  # batch norm's; old files lack it and nothing reads it
 COLOURS = 3
+
+
+class AbsentWeightsError(WeightsError):
+    """The weights are not here; a checkpoint that fills the network makes them needless."""
 
 
 def load_file(network: nn.Module, anatomy: Anatomy, path: str | Path) -> None:
@@ -38,8 +43,9 @@ def load_file(network: nn.Module, anatomy: Anatomy, path: str | Path) -> None:
     input channels as timm does: summed for one channel, else repeated and scaled by 3 / C.
 
     Raises:
-        WeightsError: the file is missing, broken or of another model; the message names what
-            is missing, unknown or of another shape.
+        AbsentWeightsError: there is no such file.
+        WeightsError: the file is broken or of another model; the message names what is missing,
+            unknown or of another shape.
     """
     path = Path(path).expanduser()
     state = _read(path)
@@ -71,7 +77,9 @@ def load_file(network: nn.Module, anatomy: Anatomy, path: str | Path) -> None:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"the encoder's weights {path} cannot be read: it {what}; {CHOICE}")
+        raise AbsentWeightsError(
+            f"the encoder's weights {path} cannot be read: it {what}; {CHOICE}"
+        )
     try:
         state = load_state_dict(str(path), weights_only=True)
         if not state or not all(isinstance(v, Tensor) for v in state.values()):

@@ -4,7 +4,6 @@ import torch
 from mcltoolkit_backbones import TimmEncoder
 from timm.models import register_model
 
-from mcltoolkit import ENCODERS
 from mcltoolkit.errors import ConfigError
 
 FAMILIES = {
@@ -14,8 +13,10 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("stride", [2, 4, 8])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    ("name", "stride"),
+    [*((name, 8) for name in FAMILIES), ("test_resnet", 2), ("test_resnet", 4)],
+)
 def test_the_grid_is_size_over_stride(name, stride):
     with torch.device("meta"):
         encoder = TimmEncoder(5, name, out_channels=12, stride=stride, **FAMILIES[name])
@@ -24,24 +25,7 @@ def test_the_grid_is_size_over_stride(name, stride):
     assert out.shape == (2, 12, 64 // stride, 96 // stride)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_every_trainable_weight_gets_gradient(name):
-    encoder = ENCODERS.build(
-        dict(type="TimmEncoder", in_channels=5, model=name, out_channels=8, **FAMILIES[name])
-    )
-    x = torch.randn(2, 5, 64, 96, requires_grad=True)
-    out = encoder(x)
-    (out * torch.randn_like(out)).sum().backward()
-    trained = {n: p for n, p in encoder.named_parameters() if p.requires_grad}
-    assert len(trained) > 10
-    for key, parameter in [("x", x), *trained.items()]:
-        assert parameter.grad is not None, key
-        assert parameter.grad.isfinite().all(), key
-
-
 def test_weights_that_no_map_reads_are_not_trained():
-    """A class token that enters behind the last attention of the maps: timm's CaiT."""
-
     @register_model
     def backbones_test_idle(pretrained=False, **options):
         model = timm.create_model("test_resnet", **options)

@@ -105,7 +105,6 @@ def test_weights_that_cannot_be_read(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "no_state.pth")
     torch.save({"run": print}, tmp_path / "code.pth")  # never executed
     for name, told in [
-        ("missing.pth", "missing.pth cannot be read: it does not exist"),
         ("broken.pth", "broken.pth .14 bytes. cannot be read as a state dict"),
         ("no_state.pth", "it holds epoch, no state dict of tensors"),
         ("code.pth", "cannot be read as a state dict"),
@@ -128,8 +127,20 @@ def test_a_download_that_fails_is_told(monkeypatch):
         return create(name, **options)
 
     monkeypatch.setattr(timm, "create_model", offline)
+    encoder = TimmEncoder(3, "test_resnet", "timm")
     with pytest.raises(WeightsError, match="test_resnet cannot be had .OSError: no network.; allo"):
-        TimmEncoder(3, "test_resnet", "timm")
+        encoder(torch.zeros(1, 3, 32, 32))
+
+
+def test_a_checkpoint_makes_the_file_needless_and_nothing_else_does(tmp_path):
+    trained = TimmEncoder(3, "test_resnet", normalise=True, out_channels=8).eval()
+    there, absent = {"encoder." + k: v for k, v in trained.state_dict().items()}, tmp_path / "a.pth"
+    elsewhere = torch.nn.ModuleDict({"encoder": TimmEncoder(3, "test_resnet", absent, 8)}).eval()
+    x = torch.randn(1, 3, 32, 32)
+    with pytest.raises(WeightsError, match="a.pth cannot be read: it does not exist"):
+        elsewhere["encoder"](x)
+    elsewhere.load_state_dict(there)
+    assert torch.equal(elsewhere["encoder"](x), trained(x))
 
 
 def test_shapes_alone_need_no_weights():
