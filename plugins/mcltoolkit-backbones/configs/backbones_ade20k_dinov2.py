@@ -2,12 +2,13 @@
 through the toolkit's own encoder.
 
 Fill in `model.image_encoder.weights`: the path of the file (DINOv2's authors' or timm's), or 'timm'
-for timm's download. The transformer is frozen and only its decoder is trained; set
-`frozen_backbone=False` to train it too, at a lower rate. It sees 252 x 252 pixels, 18 patches a
-side: the size nearest to 256 x 256 that 14-pixel patches fill.
+for timm's download. The transformer is frozen and only its decoder is trained; with
+`frozen_backbone=False` it trains too, at the rate of all the rest. It sees 252 x 252 pixels, 18
+patches a side: the size nearest to 256 x 256 that 14-pixel patches fill.
 """
 
 _base_ = "mcltoolkit::mclnet_ade20k.py"
+plugins = ["mcltoolkit_backbones"]
 
 model = dict(
     condition_encoder=dict(out_channels=256),  # as many as the other side, at the same stride

@@ -6,6 +6,7 @@ instance `--cfg-options model.image_encoder.model=test_convnext`.
 """
 
 _base_ = "mcltoolkit::mclnet_scenes.py"
+plugins = ["mcltoolkit_backbones"]
 
 encoder = dict(
     _delete_=True, type="TimmEncoder", model="test_resnet", out_channels=64, decoder_width=48

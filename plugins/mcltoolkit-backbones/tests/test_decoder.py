@@ -77,6 +77,17 @@ def test_resizing_keeps_areas_in_place():
     assert math.isclose(resize(ramp, (4, 4)).mean().item(), 0.5, abs_tol=1e-6)
 
 
+def test_what_all_positions_share_is_taken_off():
+    """Features of two positions are far from parallel, though their maps nearly are."""
+    maps = [1 + 0.1 * torch.randn(2, c, s, s) for c, s in ((12, 8), (16, 4))]
+    apart = {}
+    for norm in ("instance", "none"):
+        features = FeatureDecoder([12, 16], 16, 16, norm=norm)(maps, (8, 8))
+        unit = F.normalize(features.flatten(2), dim=1)
+        apart[norm] = torch.einsum("bcn,bcm->bnm", unit, unit).mean()
+    assert apart["instance"] < 0.6 < 0.9 < apart["none"]
+
+
 @pytest.mark.parametrize("setting", [{"out_channels": 0}, {"width": 0}])
 def test_setting_out_of_range(setting):
     with pytest.raises(ConfigError, match="is 0; allowed is 1 or more"):
