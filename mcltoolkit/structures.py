@@ -212,6 +212,9 @@ class Alignment:
         cycle: the exemplar warped there and back, if asked for; (B, 3, h, w), or full size for
             patch warp.
         cycle_target: what `cycle` should equal, same shape.
+        guidance: (B, G, H, W), what the generator is given in place of `warped` by a module that
+            has more to tell, such as the warps of several levels; G is its `guidance_channels`.
+        extras: further outputs by name, for losses that know this module; see `Translation.need`.
     """
 
     match: Match
@@ -219,6 +222,21 @@ class Alignment:
     warped_labels: Tensor | None = None
     cycle: Tensor | None = None
     cycle_target: Tensor | None = None
+    guidance: Tensor | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Painting:
+    """What a generator returns that has more to tell than its image.
+
+    Attributes:
+        image: (B, 3, H, W) in [-1, 1].
+        extras: further outputs by name, for losses that know this generator.
+    """
+
+    image: Tensor
+    extras: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -282,36 +300,39 @@ class Translation:
         batch: the input, conditions dense.
         alignment: match and warped exemplar.
         fake: (B, 3, H, W) in [-1, 1], the output image.
-        condition_features, exemplar_features, truth_features: (B, C, h, w).
-        condition_descriptors, exemplar_descriptors, truth_descriptors: (B, D, h, w).
+        condition_features, exemplar_features, truth_features: (B, C, h, w); None in a model
+            without encoders, and `truth_features` where no loss asks for it.
+        condition_descriptors, exemplar_descriptors, truth_descriptors: (B, D, h, w), None likewise.
         image_features: shared VGG-19 features, where a loss asks for them.
         fake_pass, real_pass: discriminator outputs, where a loss asks for them; no gradient
             reaches the discriminator, and `real_pass` is detached.
         progress: share of the training that is done, in [0, 1].
+        extras: what correspondence and generator made for losses of their own, by name.
     """
 
     batch: Batch
     alignment: Alignment
     fake: Tensor
-    condition_features: Tensor
-    exemplar_features: Tensor
-    condition_descriptors: Tensor
-    exemplar_descriptors: Tensor
+    condition_features: Tensor | None = None
+    exemplar_features: Tensor | None = None
+    condition_descriptors: Tensor | None = None
+    exemplar_descriptors: Tensor | None = None
     truth_features: Tensor | None = None
     truth_descriptors: Tensor | None = None
     image_features: ImageFeatures | None = None
     fake_pass: DiscriminatorPass | None = None
     real_pass: DiscriminatorPass | None = None
     progress: float = 0.0
+    extras: dict[str, Any] = field(default_factory=dict)
 
     def need(self, name: str) -> Any:
-        """The field `name`, which must be there.
+        """The field `name`, or the entry of `extras` with that name, which must be there.
 
         Raises:
             AttributeError: the forward pass did not make it (a loss forgot to list it in
                 `requires`).
         """
-        value = getattr(self, name)
+        value = self.extras.get(name) if name in self.extras else getattr(self, name, None)
         if value is None:
             raise AttributeError(
                 f"the forward pass did not make '{name}'; list it in the loss's `requires`"

@@ -24,7 +24,7 @@ from mcltoolkit.engine.explain_training import trained_numbers, training_lines
 from mcltoolkit.engine.provenance import Setting, settings_of
 from mcltoolkit.errors import ConfigError, ToolkitError
 from mcltoolkit.losses.base import Loss
-from mcltoolkit.models.exemplar_gan import TRANSLATOR_OUTPUTS, ExemplarGAN
+from mcltoolkit.models.exemplar_gan import ExemplarGAN
 from mcltoolkit.registry import (
     CORRESPONDENCES,
     DISCRIMINATORS,
@@ -35,7 +35,7 @@ from mcltoolkit.registry import (
     Registry,
     build_component,
 )
-from mcltoolkit.structures import Alignment, Batch, DiscriminatorPass
+from mcltoolkit.structures import Alignment, Batch, DiscriminatorPass, Painting
 
 PARTS: Mapping[str, Registry] = {
     "condition_encoder": ENCODERS,
@@ -230,7 +230,7 @@ def _outputs(model: ExemplarGAN, size: tuple[int, int], device: str) -> dict[str
         ["sample"], image, paired, condition=condition, truth=image, exemplar_condition=condition
     )
     try:
-        translation = model.translator(batch, TRANSLATOR_OUTPUTS & model.requires)
+        translation = model.translator(batch, model.outputs)
         if model.discriminator is not None:
             model.discriminator(condition, translation.fake)
     finally:
@@ -247,6 +247,8 @@ def shape_of(output: Any) -> str:
         grids = (output.match.grid, output.match.exemplar_grid)
         match = " to ".join(f"{h} x {w}" for h, w in grids)
         return f"match {match}, warped {shape_of(output.warped)}"
+    if isinstance(output, Painting):
+        return " and ".join([shape_of(output.image), *sorted(output.extras)])
     if isinstance(output, DiscriminatorPass):
         return "scores " + " and ".join(map(shape_of, output.scores))
     return type(output).__name__

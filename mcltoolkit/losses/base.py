@@ -17,8 +17,9 @@ class Loss(nn.Module):
     Class attributes:
         requires: optional outputs of the forward pass that the loss reads. Known names:
             `truth`, `labels`, `exemplar_labels` (data that must be there), `truth_features`
-            (image encoder on the truth, and its descriptors), `warped_labels`, `cycle` (of the
-            alignment), `discriminator` (fake_pass and real_pass), `image_features` (VGG-19).
+            (image encoder on the truth, and its descriptors), `features` (the model has encoders),
+            `warped_labels`, `cycle` (of the alignment), `discriminator` (fake_pass and real_pass),
+            `image_features` (VGG-19), and what a correspondence or generator `provides`.
         paired_only: only paired samples contribute; the term is zero in a batch without one.
         needs_channels: the loss has layers of its own on the features; the objective fills in its
             argument `in_channels`.

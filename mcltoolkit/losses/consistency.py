@@ -29,5 +29,5 @@ class FeatureConsistencyLoss(Loss):
 
     def forward(self, translation: Translation) -> Tensor:
         """Scalar: mean over batch, channels and positions."""
-        truth: Tensor = translation.need("truth_features")
-        return F.l1_loss(at_least_float32(translation.condition_features), at_least_float32(truth))
+        ours, truth = translation.need("condition_features"), translation.need("truth_features")
+        return F.l1_loss(at_least_float32(ours), at_least_float32(truth))

@@ -229,11 +229,9 @@ class MarginalContrastiveLoss(Loss):
 
     def forward(self, translation: Translation) -> Tensor:
         """Scalar: mean over the batch and the drawn positions."""
-        if self.features == "descriptors":
-            condition = translation.condition_descriptors
-            image: Tensor = translation.need("truth_descriptors")
-        else:
-            condition, image = translation.condition_features, translation.need("truth_features")
+        kind = "descriptors" if self.features == "descriptors" else "features"
+        condition: Tensor = translation.need(f"condition_{kind}")
+        image: Tensor = translation.need(f"truth_{kind}")
         if self.detach == "condition":
             condition = condition.detach()
         if self.detach == "image":

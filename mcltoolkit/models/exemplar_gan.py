@@ -12,13 +12,15 @@ from mmengine.model import BaseDataPreprocessor, BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
-from mcltoolkit.errors import ConfigError
+from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.losses.objective import GeneratorObjective
 from mcltoolkit.models.translator import Settings, Translator
 from mcltoolkit.registry import DISCRIMINATORS, MODELS, build_component
 from mcltoolkit.structures import Batch, DiscriminatorPass, Prediction, Translation
 
 TRANSLATOR_OUTPUTS = frozenset({"truth_features", "warped_labels", "cycle"})
+OF_ENCODERS = frozenset({"features", "truth_features"})
+OF_BATCH = ("truth", "labels", "exemplar_labels", "exemplar_condition")
 
 
 @MODELS.register_module()
@@ -63,8 +65,8 @@ class ExemplarGAN(BaseModel):
     def __init__(
         self,
         condition_channels: int,
-        condition_encoder: Settings,
-        image_encoder: Settings,
+        condition_encoder: Settings | None,
+        image_encoder: Settings | None,
         correspondence: Settings,
         generator: Settings,
         losses: Mapping[str, Settings | None],
@@ -90,6 +92,8 @@ class ExemplarGAN(BaseModel):
             descriptor_channels=self.translator.descriptor_channels,
         )
         self.requires = self.losses.requires
+        self._check_provided()
+        self.outputs = (TRANSLATOR_OUTPUTS | self.translator.provides) & self.requires
         self.discriminator: nn.Module | None = None
         if "discriminator" in self.requires:
             if discriminator is None:
@@ -112,7 +116,7 @@ class ExemplarGAN(BaseModel):
 
     def forward(self, inputs: Batch, data_samples: Any = None, mode: str = "tensor") -> Translation:
         """The translation of a batch on the model's device, conditions dense."""
-        return self.translator(inputs, TRANSLATOR_OUTPUTS & self.requires, self.progress)
+        return self.translator(inputs, self.outputs, self.progress)
 
     def generator_losses(self, batch: Batch) -> tuple[Translation, dict[str, Tensor]]:
         """Forward pass and weighted generator-side losses, with the discriminator frozen."""
@@ -214,8 +218,21 @@ class ExemplarGAN(BaseModel):
         finally:
             self._modules.update(wrapped)
 
+    def _check_provided(self) -> None:
+        """Refuse losses that read what no part of this model makes."""
+        made = {*OF_BATCH, *TRANSLATOR_OUTPUTS, *OF_ENCODERS, "discriminator", "image_features"}
+        if self.translator.image_encoder is None:
+            made -= OF_ENCODERS
+        made |= self.translator.provides
+        for name in sorted(self.requires - made):
+            raise ConfigError(
+                f"losses {self.losses.users_of(name)} read {name!r}, which no part of this model "
+                f"makes{near_matches(name, sorted(made))}; it makes {', '.join(sorted(made))}: use "
+                f"a part that provides it, or set these losses to None"
+            )
+
     def _check_requirements(self, batch: Batch) -> None:
-        for name in ("truth", "labels", "exemplar_labels", "exemplar_condition"):
+        for name in OF_BATCH:
             if name in self.requires and getattr(batch, name) is None:
                 objective: GeneratorObjective = unwrap(self.losses)
                 raise ConfigError(

@@ -6,15 +6,22 @@ CoCosNet (Zhang et al., CVPR 2020); MCL-Net (Zhan et al., CVPR 2022) adds the se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.interfaces import Descriptor
 from mcltoolkit.layers import unit_length
-from mcltoolkit.registry import CORRESPONDENCES, ENCODERS, GENERATORS, build_component
-from mcltoolkit.structures import Batch, Translation
+from mcltoolkit.registry import (
+    CORRESPONDENCES,
+    ENCODERS,
+    GENERATORS,
+    Registry,
+    build_component,
+)
+from mcltoolkit.structures import Batch, Painting, Translation
 
 Settings = Mapping[str, Any]
 # the settings of a config's `model` that the translator takes
@@ -33,12 +40,13 @@ class Translator(nn.Module):
 
     Sizes that follow from other settings (`in_channels` of encoders, correspondence and
     self-correlation, `context_channels` of the generator) are filled in where a config leaves
-    them out.
+    them out. The parts are those of `mcltoolkit.interfaces`.
 
     Args:
         condition_channels: C, channels of the dense condition (classes of a label map).
         condition_encoder, image_encoder: encoder configs; both must give the same channels and
-            stride.
+            stride. Both None: a model that learns no features, with a correspondence that needs
+            none.
         correspondence: correspondence config.
         generator: generator config.
         self_correlation: config of the self-correlation descriptor, or None.
@@ -48,15 +56,19 @@ class Translator(nn.Module):
             the same position is then answered by the position alone, which no other exemplar
             shares; the shift takes this answer away. This toolkit's own; off as published.
 
+    Attributes:
+        provides: names of the outputs, beyond those of every model, that the correspondence or the
+            generator makes for losses of their own.
+
     Raises:
-        ConfigError: the two encoders do not fit each other.
+        ConfigError: the two encoders do not fit each other, or one is missing.
     """
 
     def __init__(
         self,
         condition_channels: int,
-        condition_encoder: Settings,
-        image_encoder: Settings,
+        condition_encoder: Settings | None,
+        image_encoder: Settings | None,
         correspondence: Settings,
         generator: Settings,
         self_correlation: Settings | None = None,
@@ -65,31 +77,27 @@ class Translator(nn.Module):
         super().__init__()
         self.shift_truth = shift_truth
         self.condition_channels = condition_channels
-        self.condition_encoder = build_component(
+        self.condition_encoder = _optional(
             ENCODERS, condition_encoder, "model.condition_encoder", in_channels=condition_channels
         )
-        self.image_encoder = build_component(
+        self.image_encoder = _optional(
             ENCODERS, image_encoder, "model.image_encoder", in_channels=3
         )
-        for name in ("out_channels", "stride"):
-            ours = getattr(self.condition_encoder, name)
-            theirs = getattr(self.image_encoder, name)
-            if ours != theirs:
-                raise ConfigError(
-                    f"model.condition_encoder has {name} {ours}, model.image_encoder has {theirs}; "
-                    f"the correspondence compares their maps, so set both to the same"
-                )
-        self.feature_channels = int(self.condition_encoder.out_channels)
+        self.feature_channels = _shared_channels(self.condition_encoder, self.image_encoder)
         self.descriptor_channels = self.feature_channels
-        self.self_correlation = None
-        if self_correlation is not None:
-            self.self_correlation = build_component(
-                CORRESPONDENCES,
-                self_correlation,
-                "model.self_correlation",
-                in_channels=self.feature_channels,
+        if self_correlation is not None and self.image_encoder is None:
+            raise ConfigError(
+                f"model.self_correlation is {self_correlation!r}, but the model has no encoders "
+                f"whose features it could describe; set it to None"
             )
-            self.descriptor_channels += int(self.self_correlation.out_channels)
+        self.self_correlation = _optional(
+            CORRESPONDENCES,
+            self_correlation,
+            "model.self_correlation",
+            in_channels=self.feature_channels,
+        )
+        if self.self_correlation is not None:
+            self.descriptor_channels += int(cast(Descriptor, self.self_correlation).out_channels)
         self.correspondence = build_component(
             CORRESPONDENCES,
             correspondence,
@@ -97,8 +105,21 @@ class Translator(nn.Module):
             in_channels=self.descriptor_channels,
             condition_channels=condition_channels,
         )
+        if self.image_encoder is None and getattr(self.correspondence, "needs_features", True):
+            raise ConfigError(
+                f"model.correspondence ({type(self.correspondence).__name__}) matches the features "
+                f"of encoders, but model.condition_encoder and model.image_encoder are None; set "
+                f"both"
+            )
+        guidance = int(getattr(self.correspondence, "guidance_channels", 3))
         self.generator = build_component(
-            GENERATORS, generator, "model.generator", context_channels=3 + condition_channels
+            GENERATORS,
+            generator,
+            "model.generator",
+            context_channels=guidance + condition_channels,
+        )
+        self.provides = frozenset[str]().union(
+            *(getattr(part, "provides", ()) for part in (self.correspondence, self.generator))
         )
 
     def forward(
@@ -108,37 +129,44 @@ class Translator(nn.Module):
 
         Args:
             batch: H and W must be divisible by the strides of encoders and generator.
-            outputs: optional outputs to compute: `truth_features`, `warped_labels`, `cycle`.
+            outputs: optional outputs to compute: `truth_features`, `warped_labels`, `cycle`, and
+                names in `provides`.
             progress: share of the training that is done, handed on to the losses.
 
         Raises:
             ConfigError: a size that the networks cannot take.
         """
         assert batch.condition is not None, "call Batch.with_one_hot first"
-        condition_features = unit_length(self.condition_encoder(batch.condition))
-        exemplar_features = unit_length(self.image_encoder(batch.exemplar))
+        condition_features = self._encode(self.condition_encoder, batch.condition)
+        exemplar_features = self._encode(self.image_encoder, batch.exemplar)
         condition_descriptors = self._describe(condition_features)
         exemplar_descriptors = self._describe(exemplar_features)
         alignment = self.correspondence(condition_descriptors, exemplar_descriptors, batch, outputs)
-        fake = self.generator(alignment.warped, batch.condition)
-        truth_features = truth_descriptors = None
+        guidance = alignment.warped if alignment.guidance is None else alignment.guidance
+        painted = self.generator(guidance, batch.condition)
+        painting = painted if isinstance(painted, Painting) else Painting(painted)
+        truth_features = None
         if "truth_features" in outputs and batch.truth is not None:
             truth_features = unit_length(self._encode_truth(batch.truth))
-            truth_descriptors = self._describe(truth_features)
         return Translation(
             batch=batch,
             alignment=alignment,
-            fake=fake,
+            fake=painting.image,
             condition_features=condition_features,
             exemplar_features=exemplar_features,
             condition_descriptors=condition_descriptors,
             exemplar_descriptors=exemplar_descriptors,
             truth_features=truth_features,
-            truth_descriptors=truth_descriptors,
+            truth_descriptors=self._describe(truth_features),
             progress=progress,
+            extras={**alignment.extras, **painting.extras},
         )
 
+    def _encode(self, encoder: nn.Module | None, x: Tensor) -> Tensor | None:
+        return None if encoder is None else unit_length(encoder(x))
+
     def _encode_truth(self, truth: Tensor) -> Tensor:
+        assert self.image_encoder is not None, "asked for by losses that need encoders"
         if not (self.shift_truth and self.training):
             features: Tensor = self.image_encoder(truth)
             return features
@@ -148,7 +176,31 @@ class Translator(nn.Module):
         moved = truth.roll([stride * n for n in cells], dims=(-2, -1))
         return self.image_encoder(moved).roll([-n for n in cells], dims=(-2, -1))
 
-    def _describe(self, features: Tensor) -> Tensor:
-        if self.self_correlation is None:
+    def _describe(self, features: Tensor | None) -> Tensor | None:
+        if self.self_correlation is None or features is None:
             return features
         return torch.cat([features, self.self_correlation(features)], dim=1)
+
+
+def _optional(registry: Registry, settings: Settings | None, where: str, **filled: int) -> Any:
+    return None if settings is None else build_component(registry, settings, where, **filled)
+
+
+def _shared_channels(condition_encoder: Any, image_encoder: Any) -> int:
+    """Channels of both encoders' maps; 0 where there are none."""
+    if condition_encoder is None and image_encoder is None:
+        return 0
+    if condition_encoder is None or image_encoder is None:
+        missing = "condition_encoder" if condition_encoder is None else "image_encoder"
+        raise ConfigError(
+            f"model.{missing} is None; set both encoders, or neither, with a correspondence that "
+            f"needs no features"
+        )
+    for name in ("out_channels", "stride"):
+        ours, theirs = (getattr(encoder, name) for encoder in (condition_encoder, image_encoder))
+        if ours != theirs:
+            raise ConfigError(
+                f"model.condition_encoder has {name} {ours}, model.image_encoder has {theirs}; "
+                f"the correspondence compares their maps, so set both to the same"
+            )
+    return int(image_encoder.out_channels)

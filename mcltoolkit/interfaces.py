@@ -1,0 +1,141 @@
+"""What the toolkit relies on in a component of each kind, and what the component may rely on.
+
+A component is a `torch.nn.Module` whose class is registered under a name; it need not derive from
+these protocols, only look like them. It is built from its settings in a config; what follows from
+other settings (`FILLED_IN`) is filled in as keyword arguments where the config leaves it out. Every
+trainable parameter takes part in every forward pass, as distributed training needs. Losses have a
+base class: `mcltoolkit.losses.base.Loss`. `mcltoolkit.testing` tests all of it.
+
+Shapes: B batch, C channels, H x W image, h x w grid, D descriptor channels. Images are in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from mcltoolkit.structures import Alignment, Batch, DiscriminatorPass, Painting
+
+FILLED_IN: Mapping[str, tuple[str, ...]] = {
+    "encoder": ("in_channels",),
+    "descriptor": ("in_channels",),
+    "correspondence": ("in_channels", "condition_channels"),
+    "generator": ("context_channels",),
+    "discriminator": ("in_channels",),
+}
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Condition or image -> feature map.
+
+    Built with `in_channels`: C of the condition, or 3.
+
+    Attributes:
+        out_channels: channels of the map.
+        stride: image pixels per grid cell and side; the condition's encoder and the image's have
+            the same two values.
+    """
+
+    out_channels: int
+    stride: int
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, out_channels, H / stride, W / stride), any scale: the translator
+        brings each position to unit length. H and W may differ.
+
+        Raises:
+            ConfigError: H or W is not a multiple of `stride`.
+        """
+        ...
+
+
+@runtime_checkable
+class Descriptor(Protocol):
+    """Feature map -> further channels that the correspondence matches too (`self_correlation`).
+
+    Registered among the correspondences. Built with `in_channels`: C of the features.
+
+    Attributes:
+        out_channels: channels that it adds.
+    """
+
+    out_channels: int
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, h, w), unit length over C -> (B, out_channels, h, w)."""
+        ...
+
+
+@runtime_checkable
+class Correspondence(Protocol):
+    """Matches the two sides and warps the exemplar.
+
+    Built with `in_channels`: D, and `condition_channels`: C. Optional class attributes:
+
+    - `needs_features = False`: works in a model without encoders; the descriptors are then None
+      and D is 0.
+    - `guidance_channels`: channels of `Alignment.guidance`, 3 for a module that sets none. Needed
+      on the object, so that `__init__` may set it.
+    - `provides`: names of outputs that it puts into `Alignment.extras` when asked for.
+    """
+
+    def forward(
+        self,
+        condition_descriptors: Tensor,
+        exemplar_descriptors: Tensor,
+        batch: Batch,
+        outputs: frozenset[str] = frozenset(),
+    ) -> Alignment:
+        """Match the two maps and warp the exemplar.
+
+        Args:
+            condition_descriptors: (B, D, h, w), as the encoders (and the descriptor) made them.
+            exemplar_descriptors: the same for the exemplar; its grid may differ.
+            batch: exemplar (B, 3, H, W), dense conditions (B, C, H, W).
+            outputs: what is asked for beyond the match and the warped exemplar: `warped_labels`,
+                `cycle`, names in `provides`. Names that it does not know are left alone.
+        """
+        ...
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Warped exemplar and condition -> image.
+
+    Built with `context_channels`: channels of both inputs together. Optional attributes:
+
+    - `stride`: H and W must be multiples of it.
+    - `provides`: names of outputs that it puts into `Painting.extras`.
+    """
+
+    def forward(self, warped: Tensor, condition: Tensor) -> Tensor | Painting:
+        """Paint.
+
+        Args:
+            warped: (B, 3, H, W), the exemplar in the condition's layout; (B, G, H, W) of a
+                correspondence with `guidance_channels` G.
+            condition: (B, C, H, W).
+
+        Returns:
+            (B, 3, H, W) in [-1, 1]; in a `Painting` if there is more to tell.
+        """
+        ...
+
+
+@runtime_checkable
+class Discriminator(Protocol):
+    """Condition and image -> scores and layer outputs.
+
+    Built with `in_channels`: C + 3.
+    """
+
+    def forward(self, condition: Tensor, image: Tensor) -> DiscriminatorPass:
+        """Judge images (B, 3, H, W) under their conditions (B, C, H, W).
+
+        Samples must not influence each other, except through a batch normalisation: real and fake
+        images come stacked along B.
+        """
+        ...
