@@ -1,9 +1,11 @@
 """Installation of mcltoolkit."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = re.search(
@@ -11,6 +13,24 @@ VERSION = re.search(
 ).group(1)
 METRICS = ["torchmetrics>=1.4,<2"]
 DEV = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.5"]
+
+
+class BuildWithConfigs(build_py):
+    """Puts the configs into the package, where `mcltoolkit::NAME` finds them without a clone."""
+
+    def run(self):
+        """Copy the modules, then the configs; an editable installation finds them in the clone."""
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib, "mcltoolkit", "configs")
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(ROOT / "configs", target, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def get_source_files(self):
+        """What a source distribution has to hold."""
+        configs = (file for file in (ROOT / "configs").rglob("*") if file.is_file())
+        return [*super().get_source_files(), *(str(file.relative_to(ROOT)) for file in configs)]
+
 
 setup(
     name="mcltoolkit",
@@ -21,6 +41,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["mcltoolkit", "mcltoolkit.*"]),
+    cmdclass={"build_py": BuildWithConfigs},
     package_data={"mcltoolkit": ["py.typed"]},
     install_requires=[
         "torch>=2.4",

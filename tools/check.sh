@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # One command from nothing to a checked working copy: makes an environment, then lint, types, tests.
+# Options go to pytest; with options the second pass, all packages of plugins/ installed, is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/environment.sh dev
@@ -10,4 +11,10 @@ echo "==> mypy"
 mypy
 echo "==> pytest"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-exec python -m pytest --numprocesses 2 "$@"
+if [ $# -gt 0 ]; then
+  exec python -m pytest --numprocesses 2 "$@"
+fi
+python -m pytest --numprocesses 2
+echo "==> the toolkit's own tests again, with every package of plugins/ installed"
+python tests/plugin_environment.py .venv-plugins plugins/*/
+exec .venv-plugins/bin/python -m pytest --numprocesses 2 -m "not integration"

@@ -24,6 +24,7 @@ from typing import Any
 
 from mcltoolkit.ablation.published import PublishedTable, published_table
 from mcltoolkit.ablation.yaml_file import read_yaml
+from mcltoolkit.engine.config_files import PREFIX, config_path
 from mcltoolkit.errors import ConfigError, near_matches
 
 KEYS = ("base", "seeds", "options", "groups", "changes", "evaluations", "metrics", "published",
@@ -212,6 +213,8 @@ def _options(path: Path, where: str, given: Any) -> dict[str, Any]:
 def _file(path: Path, where: str, name: Any) -> Path:
     if not isinstance(name, str):
         raise ConfigError(f"{path}: {where} is {name!r}; it must be a config's path")
+    if name.startswith(PREFIX):
+        return config_path(name)
     return Path(os.path.normpath(path.parent / name))
 
 

@@ -24,7 +24,7 @@ from mcltoolkit.layers.init import init_weights
 from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.layers.unit import unit_length
 from mcltoolkit.registry import CORRESPONDENCES
-from mcltoolkit.structures import Alignment, Batch
+from mcltoolkit.structures import Alignment, Batch, Match
 
 
 def coordinate_map(grid: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
@@ -46,6 +46,8 @@ def coordinate_map(grid: tuple[int, int], device: torch.device | str = "cpu") ->
 @CORRESPONDENCES.register_module()
 class CosineCorrespondence(nn.Module):
     """Matches condition and exemplar descriptors and warps the exemplar.
+
+    Another way to match the same features is a subclass that overrides `make_match`.
 
     Parameter names (`layer`, `theta`, `phi`) are those of the released checkpoints; `project`
     exists only where `hidden` is set.
@@ -85,17 +87,17 @@ class CosineCorrespondence(nn.Module):
         upsample: str = "nearest",
     ) -> None:
         super().__init__()
-        _check("centre", centre, ("channels", "positions"))
-        _check("warp", warp, ("average", "patch"))
-        _check("upsample", upsample, ("nearest", "bilinear"))
+        self._check("centre", centre, ("channels", "positions"))
+        self._check("warp", warp, ("average", "patch"))
+        self._check("upsample", upsample, ("nearest", "bilinear"))
         if neighbourhood < 1 or neighbourhood % 2 == 0:
             raise ConfigError(
-                f"CosineCorrespondence.neighbourhood is {neighbourhood}; allowed are odd numbers, "
+                f"{type(self).__name__}.neighbourhood is {neighbourhood}; allowed are odd numbers, "
                 f"such as 1 or 3"
             )
         if not temperature > 0:
             raise ConfigError(
-                f"CosineCorrespondence.temperature is {temperature}; allowed are values > 0, "
+                f"{type(self).__name__}.temperature is {temperature}; allowed are values > 0, "
                 f"such as 0.01"
             )
         self.mask_mix = mask_mix
@@ -133,16 +135,13 @@ class CosineCorrespondence(nn.Module):
             ConfigError: an image size that the grid does not divide, or a grid too small.
         """
         condition, exemplar_condition = self._conditions(batch, outputs)
-        match = CosineMatch(
-            self._vectors(condition_descriptors, condition, self.theta),
-            self._vectors(exemplar_descriptors, exemplar_condition, self.phi),
-            _grid(condition_descriptors),
-            _grid(exemplar_descriptors),
-            self.temperature,
+        match = self.make_match(
+            self.features(condition_descriptors, condition),
+            self.features(exemplar_descriptors, exemplar_condition),
         )
         size = (condition.shape[-2], condition.shape[-1])
         if self.warp_mode == "patch":
-            alignment = _warp_patches(match, batch.exemplar, size, "cycle" in outputs)
+            alignment = self._warp_patches(match, batch.exemplar, size, "cycle" in outputs)
         else:
             alignment = _warp_average(
                 match, batch.exemplar, size, self.upsample_mode, "cycle" in outputs
@@ -152,24 +151,16 @@ class CosineCorrespondence(nn.Module):
             alignment.warped_labels = match.warp(labels.flatten(2)).unflatten(2, match.grid)
         return alignment
 
-    def _conditions(self, batch: Batch, outputs: frozenset[str]) -> tuple[Tensor, Tensor | None]:
-        if batch.condition is None:
-            raise DataError(
-                f"the batch {batch.names} has no dense condition; call Batch.with_one_hot first"
-            )
-        users = ["CosineCorrespondence.mask_mix"] if self.mask_mix else []
-        if "warped_labels" in outputs:
-            users.append("a loss or metric that reads 'warped_labels'")
-        if users and batch.exemplar_condition is None:
-            raise DataError(
-                f"the exemplars of {batch.names} have no labels or condition map, which "
-                f"{' and '.join(users)} needs; give the exemplars' labels in the data set, or set "
-                f"mask_mix=False and remove the losses on warped labels"
-            )
-        return batch.condition, batch.exemplar_condition
+    def features(self, descriptors: Tensor, condition: Tensor | None) -> Tensor:
+        """What the residual blocks make of one side, before it is embedded: (B, F, h, w).
 
-    def _vectors(self, descriptors: Tensor, condition: Tensor | None, embed: nn.Module) -> Tensor:
-        """Unit vectors (B, embed * neighbourhood^2, h * w) that are compared."""
+        Args:
+            descriptors: (B, D, h, w).
+            condition: (B, C, H, W), dense; read only where `mask_mix` is set.
+
+        Raises:
+            ConfigError: a grid too small.
+        """
         grid = _grid(descriptors)
         if min(grid) < 2:
             raise ConfigError(
@@ -182,16 +173,83 @@ class CosineCorrespondence(nn.Module):
             parts.append(place.expand(len(descriptors), -1, -1, -1))
         if self.mask_mix and condition is not None:
             parts.append(F.interpolate(condition, size=grid, mode="nearest"))
-        embedded = embed(self.layer(self.project(torch.cat(parts, dim=1))))
+        joint: Tensor = self.layer(self.project(torch.cat(parts, dim=1)))
+        return joint
+
+    def embed(self, features: Tensor, head: nn.Module) -> Tensor:
+        """The vectors that are compared: embedded neighbourhoods, centred, of unit length.
+
+        Args:
+            features: (B, F, h, w), of `features`.
+            head: `theta` for the condition's side, `phi` for the exemplar's.
+
+        Returns:
+            (B, `embed` * `neighbourhood`^2, h * w), not in half precision.
+        """
         values = F.unfold(
-            at_least_float32(embedded), self.neighbourhood, padding=self.neighbourhood // 2
+            at_least_float32(head(features)), self.neighbourhood, padding=self.neighbourhood // 2
         )
         axis = 1 if self.centre == "channels" else 2
         return unit_length(values - values.mean(axis, keepdim=True))
 
+    def make_match(self, condition_features: Tensor, exemplar_features: Tensor) -> Match:
+        """The match of the two sides; a subclass that matches otherwise overrides this.
+
+        Args:
+            condition_features: (B, F, h, w), of `features`.
+            exemplar_features: the same for the exemplar; its grid may differ.
+        """
+        return CosineMatch(
+            self.embed(condition_features, self.theta),
+            self.embed(exemplar_features, self.phi),
+            _grid(condition_features),
+            _grid(exemplar_features),
+            self.temperature,
+        )
+
+    def _conditions(self, batch: Batch, outputs: frozenset[str]) -> tuple[Tensor, Tensor | None]:
+        if batch.condition is None:
+            raise DataError(
+                f"the batch {batch.names} has no dense condition; call Batch.with_one_hot first"
+            )
+        users = [f"{type(self).__name__}.mask_mix"] if self.mask_mix else []
+        if "warped_labels" in outputs:
+            users.append("a loss or metric that reads 'warped_labels'")
+        if users and batch.exemplar_condition is None:
+            raise DataError(
+                f"the exemplars of {batch.names} have no labels or condition map, which "
+                f"{' and '.join(users)} needs; give the exemplars' labels in the data set, or set "
+                f"mask_mix=False and remove the losses on warped labels"
+            )
+        return batch.condition, batch.exemplar_condition
+
+    def _warp_patches(
+        self, match: Match, exemplar: Tensor, size: tuple[int, int], cycle: bool
+    ) -> Alignment:
+        factor = pool_factor((exemplar.shape[-2], exemplar.shape[-1]), match.exemplar_grid)
+        if factor != pool_factor(size, match.grid):
+            raise ConfigError(
+                f"{type(self).__name__}.warp is 'patch', which needs cells of one size on both "
+                f"sides; found {pool_factor(size, match.grid)} pixels for the condition and "
+                f"{factor} for the exemplar; use images of one size, or warp='average'"
+            )
+        warped = match.warp(unfold_patches(exemplar, match.exemplar_grid))
+        alignment = Alignment(match, fold_patches(warped, match.grid, factor))
+        if cycle:
+            back = match.warp_back(warped)
+            alignment.cycle = fold_patches(back, match.exemplar_grid, factor)
+            alignment.cycle_target = exemplar
+        return alignment
+
+    def _check(self, setting: str, value: str, allowed: tuple[str, ...]) -> None:
+        if value not in allowed:
+            raise ConfigError(
+                f"{type(self).__name__}.{setting} is {value!r}; allowed are {', '.join(allowed)}"
+            )
+
 
 def _warp_average(
-    match: CosineMatch, exemplar: Tensor, size: tuple[int, int], mode: str, cycle: bool
+    match: Match, exemplar: Tensor, size: tuple[int, int], mode: str, cycle: bool
 ) -> Alignment:
     pool_factor(size, match.grid)
     pooled = average_pool(exemplar, match.exemplar_grid)
@@ -203,31 +261,5 @@ def _warp_average(
     return alignment
 
 
-def _warp_patches(
-    match: CosineMatch, exemplar: Tensor, size: tuple[int, int], cycle: bool
-) -> Alignment:
-    factor = pool_factor((exemplar.shape[-2], exemplar.shape[-1]), match.exemplar_grid)
-    if factor != pool_factor(size, match.grid):
-        raise ConfigError(
-            f"CosineCorrespondence.warp is 'patch', which needs cells of one size on both sides; "
-            f"found {pool_factor(size, match.grid)} pixels for the condition and {factor} for the "
-            f"exemplar; use images of one size, or warp='average'"
-        )
-    warped = match.warp(unfold_patches(exemplar, match.exemplar_grid))
-    alignment = Alignment(match, fold_patches(warped, match.grid, factor))
-    if cycle:
-        back = match.warp_back(warped)
-        alignment.cycle = fold_patches(back, match.exemplar_grid, factor)
-        alignment.cycle_target = exemplar
-    return alignment
-
-
 def _grid(values: Tensor) -> tuple[int, int]:
     return values.shape[-2], values.shape[-1]
-
-
-def _check(setting: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(
-            f"CosineCorrespondence.{setting} is {value!r}; allowed are {', '.join(allowed)}"
-        )

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from mcltoolkit.engine.config_files import config_path, read_config
 from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.plugins import load_plugins
 
@@ -18,7 +19,11 @@ LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that training and testing share."""
-    parser.add_argument("config", help="config file, such as configs/mclnet_scenes.py")
+    parser.add_argument(
+        "config",
+        help="config file, such as configs/mclnet_scenes.py, or mcltoolkit::mclnet_scenes.py "
+        "wherever you are",
+    )
     parser.add_argument("--work-dir", help="folder for logs, checkpoints, pictures")
     parser.add_argument(
         "--data-root", help="folder of the data set, in place of the config's data_root"
@@ -52,7 +57,8 @@ def load_config(
     """Read a config, apply the command line, and load the plugins it names.
 
     Args:
-        path: a Python, YAML or JSON config of mmengine.
+        path: a Python, YAML or JSON config of mmengine, or `mcltoolkit::NAME` for one that comes
+            with the toolkit.
         options: dotted key -> value; each key's first part must exist in the config.
         work_dir: default `work_dirs/CONFIG_NAME`.
         data_root: replaces `data_root` in every data loader's data set.
@@ -63,16 +69,7 @@ def load_config(
         ConfigError: no such file, a broken file, or an option that changes nothing.
         PluginError: a plugin that the config names cannot be loaded.
     """
-    path = Path(path)
-    if not path.is_file():
-        near = near_matches(path.name, [p.name for p in path.parent.glob("*.py")])
-        raise ConfigError(f"config {path} does not exist{near}")
-    try:
-        config = Config.fromfile(str(path))
-    except (SyntaxError, NameError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise ConfigError(
-            f"config {path} cannot be read: {type(error).__name__}: {error}"
-        ) from error
+    config, path = read_config(path), config_path(path)
     options = options or {}
     for key in options:
         first = key.split(".")[0]

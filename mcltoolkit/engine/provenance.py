@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from mmengine.config import Config, ConfigDict
 from mmengine.fileio import load
 
+from mcltoolkit.engine.config_files import config_path, read_config, shown_path
 from mcltoolkit.errors import ConfigError
 
 Key: TypeAlias = tuple[str, ...]
@@ -33,8 +34,9 @@ class Origin:
     """Where a setting was written.
 
     Attributes:
-        file: the config file, relative to the current folder where it lies inside; or
-            `--cfg-options`, or `mcltoolkit` for what the toolkit filled in.
+        file: the config file, relative to the current folder where it lies inside, as
+            `mcltoolkit::NAME` where it is one of the toolkit's elsewhere; or `--cfg-options`, or
+            `mcltoolkit` for what the toolkit filled in.
         line: in that file, from 1; 0 where it is not known.
         reference: the `_base_` variable that the value was taken from, with the file that set it.
     """
@@ -85,7 +87,7 @@ def settings_of(config: Config, options: Mapping[str, Any] | None = None) -> lis
         for name in reversed(key.split(".")):
             nested = {name: nested}
         _overlay(origins, nested, Origin(COMMAND_LINE))
-    written = Config.fromfile(config.filename)
+    written = read_config(config.filename)
     return [
         Setting(".".join(key), value, _origin(origins, key, value, written))
         for key, value in leaves(config._cfg_dict)
@@ -104,8 +106,9 @@ def trace(path: str | Path) -> dict[Key, Origin]:
         origins: dict[Key, Origin] = {}
         base = ConfigDict()
         for name in names:
-            origins.update(trace(path.parent / name))
-            base.update(Config.fromfile(str(path.parent / name))._cfg_dict)
+            file = config_path(name, path.parent)
+            origins.update(trace(file))
+            base.update(read_config(file)._cfg_dict)
         if tree is not None:
             own = _run(tree, path, base)
     except (SyntaxError, ValueError, TypeError, NameError, AttributeError, OSError) as error:
@@ -116,7 +119,7 @@ def trace(path: str | Path) -> dict[Key, Origin]:
             f"Python without unquoted {{{{templates}}}}, as the configs that come with the toolkit"
         ) from error
     places = {} if tree is None else _places(tree)
-    inherited, here = dict(origins), Origin(_shown(path))
+    inherited, here = dict(origins), Origin(shown_path(path))
     _overlay(origins, own, here)
     for key, origin in origins.items():
         node = _place(places, key) if origin is here else None
@@ -250,8 +253,3 @@ def _reference(node: ast.expr, inherited: Mapping[Key, Origin]) -> str:
 
 def _name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
-
-
-def _shown(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -9,8 +9,8 @@ al., ECCV 2020). Value and gradient are finite for every input and every positio
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,9 @@ MIN_SINE_SQUARED = 1e-6
 # Shorter vectors are not stretched to unit length: the gradient of a zero vector stays finite,
 # in float16 too.
 MIN_NORM = 1e-3
+
+# (cosine of any shape, margin) -> what takes its place; the cosine itself where nothing changes.
+Margin = Callable[[Tensor, float], Tensor]
 
 DIRECTIONS = ("condition_to_image", "image_to_condition", "both")
 NEGATIVES = ("image", "batch")
@@ -68,6 +71,7 @@ def marginal_contrastive(
     temperature: float,
     margin: float,
     negatives: str = "image",
+    apply_margin: Margin = angular_margin,
 ) -> Tensor:
     """-mean_i log( P_i / (P_i + sum_{j!=i} e^{cos(theta_ij)/t}) ), P_i = e^{cos(theta_ii + m)/t}.
 
@@ -78,8 +82,9 @@ def marginal_contrastive(
         anchor, positive: (B, N, D); row i of one belongs to row i of the other. Any length: they
             are scaled to unit length here (vectors shorter than 1e-3 stay shorter).
         temperature: t, > 0.
-        margin: m in radians, in [0, pi/2].
+        margin: m in radians, in [0, pi/2]; what another `apply_margin` takes there.
         negatives: positives of other rows of the same `image`, or of the whole `batch`.
+        apply_margin: (cosines of the positive pairs (B, N), m) -> what stands for cos(theta + m).
 
     Returns:
         Scalar >= 0.
@@ -99,9 +104,10 @@ def marginal_contrastive(
     with torch.autocast(anchor.device.type, enabled=False):
         a, p = (F.normalize(at_least_float32(x), dim=2, eps=MIN_NORM) for x in (anchor, positive))
         logits = (a / temperature) @ p.transpose(1, 2)
-        if margin != 0:
-            own = angular_margin((a * p).sum(dim=2), margin) / temperature
-            logits = torch.diagonal_scatter(logits, own, dim1=1, dim2=2)
+        cosine = (a * p).sum(dim=2)
+        own = apply_margin(cosine, margin)
+        if own is not cosine:
+            logits = torch.diagonal_scatter(logits, own / temperature, dim1=1, dim2=2)
         return (logits.logsumexp(dim=2) - logits.diagonal(dim1=1, dim2=2)).mean()
 
 
@@ -136,6 +142,14 @@ class MarginalContrastiveLoss(Loss):
     Defaults are the supplement's where it gives a value (temperature, MLP head), else the released
     code's (margin, weight). `released()` gives the released code's form as a whole.
 
+    A subclass with another margin overrides `apply_margin`, `no_margin` and `margin_range`; one
+    with another contrast overrides `contrast`.
+
+    Class attributes:
+        no_margin: the margin that leaves InfoNCE; a schedule starts from it.
+        margin_range: lowest and highest margin.
+        margin_unit: the same in words, for the error message.
+
     Args:
         weight: released value 0.01; to be tuned.
         temperature: 0.07 in the supplement, 0.05 in the released code.
@@ -162,6 +176,9 @@ class MarginalContrastiveLoss(Loss):
 
     requires = frozenset({"truth", "truth_features"})
     needs_channels = True
+    no_margin: ClassVar[float] = 0.0
+    margin_range: ClassVar[tuple[float, float]] = (0.0, math.pi / 2)
+    margin_unit: ClassVar[str] = "radians in [0, pi/2]"
 
     def __init__(
         self,
@@ -181,10 +198,13 @@ class MarginalContrastiveLoss(Loss):
         features: str = "descriptors",
     ) -> None:
         super().__init__(weight)
-        _check("temperature", temperature, temperature > 0, "values > 0")
-        _check("margin", margin, 0 <= margin <= math.pi / 2, "radians in [0, pi/2]")
-        _check("positions", positions, positions is None or positions > 0, "None or an int > 0")
-        _check("hidden", hidden, hidden > 0, "an int > 0")
+        low, high = self.margin_range
+        self._check("temperature", temperature, temperature > 0, "values > 0")
+        self._check("margin", margin, low <= margin <= high, self.margin_unit)
+        self._check(
+            "positions", positions, positions is None or positions > 0, "None or an int > 0"
+        )
+        self._check("hidden", hidden, hidden > 0, "an int > 0")
         for name, value, allowed in (
             ("head", head, ("mlp", None)),
             ("detach", detach, (None, "image", "condition")),
@@ -192,10 +212,10 @@ class MarginalContrastiveLoss(Loss):
             ("negatives", negatives, NEGATIVES),
             ("features", features, ("descriptors", "encoder")),
         ):
-            _check(name, value, value in allowed, ", ".join(map(repr, allowed)))
+            self._check(name, value, value in allowed, ", ".join(map(repr, allowed)))
         self.temperature = temperature
         self.margin = margin
-        self.margin_schedule = _checked_schedule(margin_schedule)
+        self.margin_schedule = self._checked_schedule(margin_schedule)
         self.positions = positions
         self.shared_positions = shared_positions
         self.detach = detach
@@ -207,8 +227,8 @@ class MarginalContrastiveLoss(Loss):
         if head == "mlp":
             if in_channels is None:
                 raise ConfigError(
-                    "MarginalContrastiveLoss has head='mlp' but no in_channels; give the channels "
-                    "of the features, or head=None"
+                    f"{type(self).__name__} has head='mlp' but no in_channels; give the channels "
+                    f"of the features, or head=None"
                 )
             self.head = ProjectionHead(in_channels, hidden)
             self.image_head = None if shared_head else ProjectionHead(in_channels, hidden)
@@ -219,13 +239,24 @@ class MarginalContrastiveLoss(Loss):
         return cls(**{**RELEASED, **overrides})
 
     def current_margin(self, progress: float) -> float:
-        """The margin in radians when the share `progress` of the training is done."""
+        """The margin when the share `progress` of the training is done."""
         if self.margin_schedule is None:
             return self.margin
         begin, end = self.margin_schedule
         if progress >= end:
             return self.margin
-        return self.margin * max(0.0, progress - begin) / (end - begin) if end > begin else 0.0
+        share = max(0.0, progress - begin) / (end - begin) if end > begin else 0.0
+        return self.no_margin + (self.margin - self.no_margin) * share
+
+    def apply_margin(self, cosine: Tensor, margin: float) -> Tensor:
+        """What a positive pair's cosine (any shape) counts as; itself for `no_margin`."""
+        return angular_margin(cosine, margin)
+
+    def contrast(self, anchor: Tensor, positive: Tensor, margin: float) -> Tensor:
+        """Scalar for features (B, N, D) of the drawn positions, after the head."""
+        return marginal_contrastive(
+            anchor, positive, self.temperature, margin, self.negatives, self.apply_margin
+        )
 
     def forward(self, translation: Translation) -> Tensor:
         """Scalar: mean over the batch and the drawn positions."""
@@ -247,11 +278,7 @@ class MarginalContrastiveLoss(Loss):
                 "both": [(x, y), (y, x)],
             }[self.direction]
             margin = self.current_margin(translation.progress)
-            terms = [
-                marginal_contrastive(a, p, self.temperature, margin, self.negatives)
-                for a, p in pairs
-            ]
-            return torch.stack(terms).mean()
+            return torch.stack([self.contrast(a, p, margin) for a, p in pairs]).mean()
 
     def _sample(self, condition: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D, h, w) maps -> (B, P, D) features of the same positions, float32."""
@@ -264,17 +291,16 @@ class MarginalContrastiveLoss(Loss):
         index = chosen.unsqueeze(2).expand(batch, -1, channels)
         return x.gather(1, index), y.gather(1, index)
 
+    def _checked_schedule(self, schedule: Mapping[str, float] | None) -> tuple[float, float] | None:
+        if schedule is None:
+            return None
+        found = dict(schedule)
+        keys_fit = set(found) == {"begin", "end"}
+        fits = keys_fit and 0 <= found["begin"] <= found["end"] <= 1
+        allowed = "dict(begin=..., end=...) with 0 <= begin <= end <= 1"
+        self._check("margin_schedule", found, fits, allowed)
+        return float(found["begin"]), float(found["end"])
 
-def _checked_schedule(schedule: Mapping[str, float] | None) -> tuple[float, float] | None:
-    if schedule is None:
-        return None
-    found = dict(schedule)
-    keys_fit = set(found) == {"begin", "end"}
-    fits = keys_fit and 0 <= found["begin"] <= found["end"] <= 1
-    _check("margin_schedule", found, fits, "dict(begin=..., end=...) with 0 <= begin <= end <= 1")
-    return float(found["begin"]), float(found["end"])
-
-
-def _check(name: str, value: object, fits: bool, allowed: str) -> None:
-    if not fits:
-        raise ConfigError(f"MarginalContrastiveLoss.{name} is {value!r}; allowed: {allowed}")
+    def _check(self, name: str, value: object, fits: bool, allowed: str) -> None:
+        if not fits:
+            raise ConfigError(f"{type(self).__name__}.{name} is {value!r}; allowed: {allowed}")

@@ -201,6 +201,49 @@ def test_gradient_reaches_both_sides_and_every_weight():
     assert all(".conv" in name and name.endswith(".bias") for name in without_effect)
 
 
+def test_a_subclass_matches_the_features_in_its_own_way():
+    class Mean:
+        """Every position takes the exemplar's mean."""
+
+        def __init__(self, queries, keys, grid, exemplar_grid):
+            self.queries, self.keys = queries, keys
+            self.grid, self.exemplar_grid = grid, exemplar_grid
+
+        def warp(self, values):
+            return values.mean(2, keepdim=True).expand(-1, -1, self.grid[0] * self.grid[1])
+
+        def warp_back(self, values):
+            count = self.exemplar_grid[0] * self.exemplar_grid[1]
+            return values.mean(2, keepdim=True).expand(-1, -1, count)
+
+        def probabilities(self, rows=None):
+            raise NotImplementedError
+
+    class MeanCorrespondence(CosineCorrespondence):
+        def make_match(self, condition_features, exemplar_features):
+            return Mean(
+                self.embed(condition_features, self.theta),
+                self.embed(exemplar_features, self.phi),
+                condition_features.shape[2:],
+                exemplar_features.shape[2:],
+            )
+
+    torch.manual_seed(8)
+    module = MeanCorrespondence(CHANNELS, CLASSES, embed=7, mask_mix=True)
+    batch, x, y = make_batch(), descriptors(), descriptors((4, 3))
+    found = module(x, y, batch, frozenset({"cycle"}))
+    plain = CosineCorrespondence(CHANNELS, CLASSES, embed=7, mask_mix=True)
+    plain.load_state_dict(module.state_dict())
+    usual = plain(x, y, batch).match
+    torch.testing.assert_close(found.match.queries, usual.queries)
+    torch.testing.assert_close(found.match.keys, usual.keys)
+    assert (found.match.grid, found.match.exemplar_grid) == (GRID, (4, 3))
+    expected = batch.exemplar.mean((2, 3), keepdim=True)
+    torch.testing.assert_close(found.warped, expected.expand_as(found.warped))
+    with pytest.raises(ConfigError, match="MeanCorrespondence.warp is 'flow'"):
+        MeanCorrespondence(CHANNELS, CLASSES, warp="flow")
+
+
 def test_grids_of_both_sides_may_differ():
     torch.manual_seed(5)
     module = trained(mask_mix=True)

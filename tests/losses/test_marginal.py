@@ -342,3 +342,33 @@ def test_default_is_the_supplements_form():
 def test_settings_are_checked(settings, message):
     with pytest.raises(ConfigError, match=message):
         loss_of(**settings)
+
+
+class HalfMargin(MarginalContrastiveLoss):
+    """Another margin: the positive pair counts a share of its cosine."""
+
+    no_margin = 1.0
+    margin_range = (0.0, 1.0)
+    margin_unit = "a share in [0, 1]"
+
+    def apply_margin(self, cosine, margin):
+        return cosine if margin == 1 else cosine * margin
+
+
+def test_a_subclass_brings_its_own_margin(make_translation):
+    t = make_translation(2)
+    loss = HalfMargin(head=None, margin=0.5)
+    x, y = rows(t.condition_descriptors), rows(t.truth_descriptors)
+    logits = F.normalize(x, dim=2) @ F.normalize(y, dim=2).transpose(1, 2)
+    eye = torch.eye(x.shape[1])
+    expected = F.cross_entropy(
+        ((logits * (1 - eye) + 0.5 * logits * eye) / 0.07).flatten(0, 1),
+        torch.arange(x.shape[1]).repeat(2),
+    )
+    torch.testing.assert_close(loss(t), expected)
+    assert torch.equal(HalfMargin(head=None, margin=1.0)(t), loss_of(margin=0.0)(t))
+    scheduled = HalfMargin(head=None, margin=0.5, margin_schedule={"begin": 0.2, "end": 0.6})
+    found = [scheduled.current_margin(p) for p in (0.0, 0.2, 0.4, 0.6, 1.0)]
+    assert found == pytest.approx([1, 1, 0.75, 0.5, 0.5])
+    with pytest.raises(ConfigError, match=r"HalfMargin.margin is 1.5; allowed: a share in \[0, 1]"):
+        HalfMargin(head=None, margin=1.5)

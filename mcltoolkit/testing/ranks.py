@@ -1,0 +1,113 @@
+"""Two CPU processes in one process group (gloo), kept for as long as the tests run.
+
+Starting Python and torch anew for each distributed test would take longer than all other tests
+together.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from mcltoolkit.plugins import ENV_MODULES, load_plugins
+
+COUNT = 2
+PATIENCE = 300.0
+
+
+class Ranks:
+    """The processes; `run` calls a function in all of them at once."""
+
+    def __init__(self) -> None:
+        context = mp.get_context("spawn")
+        self._folder = tempfile.TemporaryDirectory(prefix="mcltoolkit-ranks-")
+        meeting = Path(self._folder.name, "meeting").as_uri()
+        self._pipes: list[Connection] = []
+        self._processes = []
+        for rank in range(COUNT):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(rank, meeting, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+
+    def run(
+        self, function: Callable[..., Any], *arguments: Any, plugins: Sequence[str] = ()
+    ) -> list[Any]:
+        """Results of `function(*arguments)` by rank.
+
+        Args:
+            function: importable by its name; it may use `torch.distributed`.
+            plugins: modules to load first, beside the installed plugins.
+
+        Raises:
+            RuntimeError: a rank raised, or did not answer within minutes; with its traceback.
+        """
+        named = [name for name in os.environ.get(ENV_MODULES, "").split(",") if name]
+        for pipe in self._pipes:
+            pipe.send((function, arguments, [*named, *plugins]))
+        answers = []
+        for rank, pipe in enumerate(self._pipes):
+            try:
+                if not pipe.poll(PATIENCE):
+                    raise EOFError(f"no answer within {PATIENCE:.0f} s")
+                answers.append(pipe.recv())
+            except (EOFError, ConnectionError) as error:
+                self.close()
+                failed = "".join(text for ok, text in answers if not ok)
+                raise RuntimeError(f"rank {rank} is gone ({error}); {failed}") from error
+        failures = [f"rank {rank}: {text}" for rank, (ok, text) in enumerate(answers) if not ok]
+        if failures:
+            self.close()  # the other rank may wait for a partner that has left
+            raise RuntimeError("\n".join(failures))
+        return [result for _, result in answers]
+
+    def close(self) -> None:
+        """End the processes."""
+        global _ranks
+        if _ranks is self:
+            _ranks = None
+        for process in self._processes:
+            process.terminate()
+            process.join(timeout=10)
+        for pipe in self._pipes:
+            pipe.close()
+        self._folder.cleanup()
+
+
+_ranks: Ranks | None = None
+
+
+def ranks() -> Ranks:
+    """The processes, started at the first call."""
+    global _ranks
+    if _ranks is None:
+        _ranks = Ranks()
+        atexit.register(_ranks.close)
+    return _ranks
+
+
+def _serve(rank: int, meeting: str, pipe: Connection) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=COUNT)
+    while True:
+        try:
+            function, arguments, plugins = pipe.recv()
+        except EOFError:
+            return
+        try:
+            load_plugins(plugins)
+            pipe.send((True, function(*arguments)))
+        except Exception:
+            pipe.send((False, traceback.format_exc()))
