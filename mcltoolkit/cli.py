@@ -6,21 +6,25 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import cast
 
 from mmengine.config import DictAction
 
 from mcltoolkit import __version__
+from mcltoolkit.commands import Commands, add_plugin_commands
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.explain import explain
 from mcltoolkit.engine.explain_tables import print_differences, print_explanation
 from mcltoolkit.engine.launch import run_tool
 from mcltoolkit.engine.provenance import differences
 from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP
-from mcltoolkit.plugins import plugin_reports
+from mcltoolkit.plugins import BUILTIN, plugin_reports
+
+REGISTERING = "register_components"
 
 
-def show_plugins() -> int:
-    """Print every plugin with what it registers; the number of plugins that failed."""
+def show_plugins(options: argparse.Namespace) -> int:
+    """Print every plugin with what it registers; 1 if one of them, or a part of it, failed."""
     reports = plugin_reports()
     print(f"contract version {CONTRACT_VERSION}, entry-point group {ENTRY_POINT_GROUP!r}")
     for report in reports:
@@ -30,7 +34,12 @@ def show_plugins() -> int:
             print(f"  NOT LOADED: {report.problem}{where}\n  {report.remedy}")
         for kind, names in report.components.items():
             print(f"  {kind:27s} {', '.join(names)}")
-    return sum(not report.loaded for report in reports)
+        others = [hook for hook in report.hooks if hook != REGISTERING]
+        if report.loaded and others:
+            print(f"  {'functions':27s} {', '.join(others)}")
+        for failure in report.failures:
+            print(f"  FAILED: {failure}")
+    return int(any(not report.loaded or report.failures for report in reports))
 
 
 def show_explanation(options: argparse.Namespace) -> None:
@@ -46,16 +55,17 @@ def show_explanation(options: argparse.Namespace) -> None:
     print_differences((options.config, options.diff), differences(first, second))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the command."""
-    parser = argparse.ArgumentParser(prog="mcltoolkit", description=__doc__)
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("plugins", help="list plugins and what each registers")
+def add_commands(commands: Commands) -> None:
+    """The toolkit's own commands."""
+    plugins = commands.add_parser("plugins", help="list plugins and what each registers")
+    plugins.set_defaults(run=show_plugins)
     explaining = commands.add_parser(
         "explain", help="show the model, losses and training of a config, and who set what"
     )
-    explaining.add_argument("config", help="config file, such as configs/mclnet_scenes.py")
+    explaining.add_argument(
+        "config",
+        help="config file, such as configs/mclnet_scenes.py or mcltoolkit::mclnet_scenes.py",
+    )
     explaining.add_argument(
         "--cfg-options", nargs="+", action=DictAction, default={}, metavar="KEY=VALUE"
     )
@@ -65,15 +75,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     explaining.add_argument(
         "--diff", metavar="CONFIG", help="show only in which settings the two configs differ"
     )
+    explaining.set_defaults(run=show_explanation)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the command."""
+    parser = argparse.ArgumentParser(prog="mcltoolkit", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = cast(Commands, parser.add_subparsers(dest="command", required=True, action=Commands))
+    commands.add(BUILTIN, add_commands)
+    run_tool(lambda: add_plugin_commands(commands))
     parsed = parser.parse_args(arguments)
-    if parsed.command == "plugins":
-        run_tool(lambda: sys.exit(1 if show_plugins() else 0))
-    if parsed.command == "explain":
-        try:
-            run_tool(lambda: show_explanation(parsed))
-            sys.stdout.flush()
-        except BrokenPipeError:  # the reader, such as `head`, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    status = 0
+
+    def run() -> None:
+        nonlocal status
+        status = parsed.run(parsed) or 0
+        sys.stdout.flush()
+
+    try:
+        run_tool(run)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if status:
+        sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -12,62 +12,52 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any
 
-import mmengine
 import pluggy
 
 from mcltoolkit import hookspecs
 from mcltoolkit.errors import PluginError
-from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP, PROJECT
+from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP, OLDEST_CONTRACT, PROJECT
+from mcltoolkit.plugin_report import (
+    ENV_DISABLE,
+    FROM_CONFIG,
+    ContractError,
+    PluginReport,
+    PluginWarning,
+    file_of,
+)
 from mcltoolkit.registry import REGISTRIES
+from mcltoolkit.signatures import check_components, check_hooks
 
 ENV_MODULES = "MCLTOOLKIT_PLUGINS"
-ENV_DISABLE = "MCLTOOLKIT_DISABLE_PLUGINS"
 BUILTIN = "mcltoolkit"
 
 
-class PluginWarning(UserWarning):
-    """An installed plugin could not be used."""
-
-
-@dataclass
-class PluginReport:
-    """What became of one plugin.
+@dataclass(frozen=True)
+class Implementation:
+    """A hook of one loaded plugin.
 
     Attributes:
-        name: the entry point's name, or the module named in the config.
-        source: where it came from (`built-in`, `entry point PACKAGE.MODULE of DISTRIBUTION`,
-            `config`).
-        file: the plugin module's file, as far as known.
-        problem: why it is not in use; empty when it is.
-        remedy: what to do about it.
-        components: names registered, by kind.
+        hook: its name.
+        report: the plugin's.
+        call: calls it; takes the hook's arguments as keywords.
     """
 
-    name: str
-    source: str
-    file: str = ""
-    problem: str = ""
-    remedy: str = ""
-    components: dict[str, list[str]] = field(default_factory=dict)
+    hook: str
+    report: PluginReport
+    call: Callable[..., Any]
 
-    @property
-    def loaded(self) -> bool:
-        """Whether the plugin is in use."""
-        return not self.problem
-
-    def line(self) -> str:
-        """The failure in one line."""
-        where = f", {self.file}" if self.file else ""
-        return f"plugin {self.name!r} ({self.source}{where}): {self.problem}. {self.remedy}"
+    def warn(self, error: BaseException) -> str:
+        """Report that the hook failed, as a PluginWarning; the same in one line."""
+        line = self.report.failed(self.hook, error)
+        warnings.warn(line, PluginWarning, stacklevel=2)
+        return line
 
 
 class _Plugins:
@@ -92,7 +82,7 @@ class _Plugins:
                     self._load_one(entry.name, _source_of(entry), entry.load)
         for module in _listed(ENV_MODULES):
             if module not in self.reports:
-                self._load_one(module, "config", partial(_import, module), strict=True)
+                self._load_one(module, FROM_CONFIG, partial(_import, module), strict=True)
 
     def _load_one(
         self, name: str, source: str, load: Callable[[], Any], strict: bool = False
@@ -112,30 +102,35 @@ class _Plugins:
         self.loading = name
         try:
             plugin = load()
-            report.file = getattr(plugin, "__file__", "") or _file_of(plugin)
+            report.file = file_of(plugin)
             _check_contract(plugin)
             if self.manager.is_registered(plugin):
                 owner = self.manager.get_name(plugin)
                 raise PluginError(f"the same plugin is loaded already as {owner!r}")
-            self.manager.register(plugin, name)
-            if not self.manager.get_hookcallers(plugin):
+            report.hooks = check_hooks(self.manager, plugin, hookspecs)
+            if not report.hooks:
                 raise PluginError("it has no function marked @mcltoolkit.hookimpl")
-            self.manager.check_pending()
-            others = [p for p in self.manager.get_plugins() if p is not plugin]
-            caller = self.manager.subset_hook_caller("register_components", others)
-            caller(registries=REGISTRIES)
+            self.manager.register(plugin, name)
+            self.caller("register_components", name)(registries=REGISTRIES)
+            components = _components_of(plugin, name, before)
+            check_components(components)
         except (Exception, SystemExit) as error:
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
             _restore(before)
-            report.problem, report.remedy = _explain(error, name)
-            report.file = report.file or _file_in(error)
+            report.reject(error)
             self._finish(report, strict, error)
         else:
-            report.components = _components_of(plugin, name, before)
+            report.components = {kind: sorted(found) for kind, found in components.items()}
             self._finish(report, strict)
         finally:
             self.loading = None
+
+    def caller(self, hook: str, name: str) -> Callable[..., Any]:
+        """Calls the hook of one plugin alone."""
+        one = self.manager.get_plugin(name)
+        others = [plugin for plugin in self.manager.get_plugins() if plugin is not one]
+        return self.manager.subset_hook_caller(hook, others)
 
     def _finish(
         self, report: PluginReport, strict: bool, error: BaseException | None = None
@@ -180,6 +175,16 @@ def plugin_reports() -> list[PluginReport]:
     return list(_plugins.reports.values())
 
 
+def implementations(hook: str) -> list[Implementation]:
+    """The loaded plugins that implement a hook of the contract, in the order of loading."""
+    load_plugins()
+    return [
+        Implementation(hook, report, _plugins.caller(hook, report.name))
+        for report in _plugins.reports.values()
+        if report.loaded and hook in report.hooks
+    ]
+
+
 def failed_plugins() -> list[PluginReport]:
     """Reports on the plugins that could not be loaded."""
     return [report for report in _plugins.reports.values() if not report.loaded]
@@ -203,46 +208,37 @@ def _source_of(entry: EntryPoint) -> str:
     return f"entry point {entry.value} of {distribution}"
 
 
-def _file_of(plugin: Any) -> str:
-    module = sys.modules.get(getattr(plugin, "__module__", "") or type(plugin).__module__)
-    return getattr(module, "__file__", "") or ""
-
-
-def _file_in(error: BaseException) -> str:
-    """`file:line` of the deepest frame outside the toolkit, its hosts and the import system."""
-    hosts = (__file__, pluggy.__file__, mmengine.__file__)
-    inside = ("<", *(str(Path(file).parent) + os.sep for file in hosts))
-    traceback, place = error.__traceback__, ""
-    while traceback is not None:
-        name = traceback.tb_frame.f_code.co_filename
-        if not name.startswith(inside) and "importlib" not in name:
-            place = f"{name}:{traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return place
-
-
 def _check_contract(plugin: Any) -> None:
     version = getattr(plugin, "contract_version", 1)
-    if version != CONTRACT_VERSION:
-        raise PluginError(
-            f"it was made for contract version {version!r}, this toolkit has {CONTRACT_VERSION}"
+    if not isinstance(version, int):
+        raise PluginError(f"its contract_version is {version!r}, which must be a whole number")
+    if not OLDEST_CONTRACT <= version <= CONTRACT_VERSION:
+        taken = {OLDEST_CONTRACT, CONTRACT_VERSION}
+        newer = version > CONTRACT_VERSION
+        raise ContractError(
+            f"made for contract version {version}, this toolkit takes "
+            f"{' to '.join(map(str, sorted(taken)))}",
+            "Update mcltoolkit or install an older version of the plugin"
+            if newer
+            else "Update the plugin or install an older version of mcltoolkit",
         )
 
 
 def _components_of(
     plugin: Any, name: str, before: dict[str, dict[str, Any]]
-) -> dict[str, list[str]]:
-    """Names by kind that a plugin registered, now or when its modules were imported earlier."""
+) -> dict[str, dict[str, Any]]:
+    """What a plugin registered, now or when its modules were imported earlier: {kind: {name:
+    component}}."""
     owners = {name, getattr(plugin, "__name__", name).split(".")[0]}
     found = {
-        kind: sorted(
-            component
-            for component in registry.module_dict
+        kind: {
+            component: made
+            for component, made in registry.module_dict.items()
             if component not in before[kind] or registry.origins.get(component) in owners
-        )
+        }
         for kind, registry in REGISTRIES.items()
     }
-    return {kind: names for kind, names in found.items() if names}
+    return {kind: members for kind, members in found.items() if members}
 
 
 def _restore(before: dict[str, dict[str, Any]]) -> None:
@@ -251,17 +247,3 @@ def _restore(before: dict[str, dict[str, Any]]) -> None:
             del registry._module_dict[name]
             registry.origins.pop(name, None)
         registry._module_dict.update(before[kind])
-
-
-def _explain(error: BaseException, name: str) -> tuple[str, str]:
-    text = str(error.args[0]) if error.args else type(error).__name__
-    without = f"or leave it out with {ENV_DISABLE}={name}"
-    if isinstance(error, PluginError):
-        return text, f"Install a version made for this toolkit, {without}."
-    if isinstance(error, ModuleNotFoundError):
-        return f"the module {error.name!r} cannot be imported", (
-            f"Install what provides it, check that it is on PYTHONPATH, {without}."
-        )
-    if isinstance(error, KeyError) and "already registered" in text:
-        return text, f"Ask its author to rename the component, {without}."
-    return f"it raised {type(error).__name__}: {text}", f"Mend or update the plugin, {without}."

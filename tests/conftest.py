@@ -1,5 +1,7 @@
 import importlib.util
 import os
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +58,33 @@ def scenes():
         return replace(collate([dataset[i] for i in range(count)]), **fields)
 
     return make
+
+
+@pytest.fixture
+def load_plugin(tmp_path, monkeypatch):
+    """Writes a module and loads it as a config's plugin, until the test is over."""
+    from mcltoolkit import plugins
+    from mcltoolkit.registry import REGISTRIES
+
+    plugins.load_plugins()
+    before = {kind: dict(registry.module_dict) for kind, registry in REGISTRIES.items()}
+    loaded = []
+
+    def load(name, code):
+        file = tmp_path / f"{name}.py"
+        file.write_text("from mcltoolkit import *\n" + textwrap.dedent(code))
+        monkeypatch.syspath_prepend(tmp_path)
+        loaded.append(name)
+        plugins.load_plugins([name])
+        return file
+
+    yield load
+    for name in loaded:
+        sys.modules.pop(name, None)
+        if plugins._plugins.manager.has_plugin(name):
+            plugins._plugins.manager.unregister(name=name)
+        plugins._plugins.reports.pop(name, None)
+    plugins._restore(before)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mcltoolkit import GENERATORS
+from mcltoolkit.errors import PluginError
+from mcltoolkit.hookspecs import CONTRACT_VERSION, OLDEST_CONTRACT
+
 LOSS = """
 from mcltoolkit import LOSSES, hookimpl
 from mcltoolkit.losses.base import Loss
@@ -51,10 +55,10 @@ def site(tmp_path):
             (info / "entry_points.txt").write_text(f"[mcltoolkit.plugins]\n{name} = {name}\n")
             return file
 
-        def run(self, code: str, **environment: str) -> subprocess.CompletedProcess:
+        def run(self, code: str, *words: object, **environment: str) -> subprocess.CompletedProcess:
             path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
             return subprocess.run(
-                [sys.executable, "-c", textwrap.dedent(code)],
+                [sys.executable, "-c", textwrap.dedent(code), *map(str, words)],
                 env={**os.environ, "PYTHONPATH": path, **environment},
                 capture_output=True,
                 text=True,
@@ -133,21 +137,21 @@ def test_missing_import_names_the_module(site):
 def test_future_contract_is_reported(site):
     site.install("future", "contract_version = 99\n" + LOSS.format(name="FutureLoss"))
     reports, _ = site.reports()
-    assert "contract version 99, this toolkit has 1" in reports["future"]["problem"]
+    assert reports["future"]["problem"] == "made for contract version 99, this toolkit takes 1"
+    assert reports["future"]["remedy"].startswith("Update mcltoolkit or install an older version")
     assert reports["mcltoolkit"]["loaded"]
 
 
-def test_a_plugin_without_hooks_is_reported(site):
+def test_plugins_without_hooks_or_with_a_misspelt_one_are_reported(site):
     site.install("empty", "x = 1\n")
+    file = site.install(
+        "typo", LOSS.format(name="TypoLoss").replace("def register_", "def registr")
+    )
     reports, _ = site.reports()
     assert "no function marked" in reports["empty"]["problem"]
-
-
-def test_a_misspelt_hook_is_reported(site):
-    site.install("typo", LOSS.format(name="TypoLoss").replace("register_components", "registr"))
-    reports, _ = site.reports()
     assert not reports["typo"]["loaded"]
-    assert "registr" in reports["typo"]["problem"]
+    assert "no hook 'registrcomponents'; did you mean 'register_comp" in reports["typo"]["problem"]
+    assert reports["typo"]["file"] == f"{file}:10"
 
 
 def test_disabled_plugin_is_left_out(site):
@@ -209,3 +213,122 @@ def test_the_command_lists_plugins_and_fails_when_one_is_broken(site):
     done = site.run(code)
     assert done.returncode == 1
     assert "NOT LOADED: it raised ValueError: no luck" in done.stdout
+
+
+GENERATOR = """
+from torch import nn
+from mcltoolkit import GENERATORS, hookimpl
+
+@GENERATORS.register_module()
+class LonelyGenerator(nn.Module):
+    def __init__(self, context_channels):
+        super().__init__()
+
+    def forward(self, condition):
+        return condition[:, :3]
+
+@hookimpl
+def register_components():
+    pass
+"""
+HOOK = """
+from mcltoolkit import hookimpl
+
+@hookimpl
+def observe_step(step, loss):
+    pass
+"""
+BREAKAGE = """
+import contextlib, io, json, sys, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from mcltoolkit.cli import main
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            main(["plugins"])
+            status = 0
+        except SystemExit as ended:
+            status = ended.code
+warned = [str(w.message) for w in caught if w.category.__name__ == "PluginWarning"]
+from mcltoolkit.engine.config import load_config
+from mcltoolkit.engine.launch import train
+options = {
+    "model.losses.good": {"type": "GoodLoss", "weight": 0.1},
+    "train_cfg.max_iters": 1,
+    "val_dataloader": None, "val_cfg": None, "val_evaluator": None,
+    "log_level": "ERROR",
+}
+runner = train(load_config(sys.argv[1], options, work_dir=sys.argv[2]))
+weight = runner.message_hub.get_scalar("train/loss_good").current()
+print("\\n" + json.dumps([warned, printed.getvalue(), status, runner.iter, weight]))
+"""
+
+
+def test_all_breakages_at_once_are_reported_and_the_good_plugin_trains(site, tiny_config, tmp_path):
+    site.install("a_good", LOSS.format(name="GoodLoss"))
+    expected = {
+        "b_twin": (
+            site.install("b_twin", LOSS.format(name="GoodLoss")),
+            "the loss 'GoodLoss' is already registered by a_good",
+            "Ask its author to rename the component",
+        ),
+        "c_raises": (
+            site.install("c_raises", "raise ValueError('no luck')\n"),
+            "it raised ValueError: no luck",
+            "Mend or update the plugin",
+        ),
+        "d_future": (
+            site.install("d_future", "contract_version = 99\n" + LOSS.format(name="FutureLoss")),
+            "made for contract version 99, this toolkit takes 1",
+            "Update mcltoolkit or install an older version of the plugin",
+        ),
+        "e_signature": (
+            site.install("e_signature", GENERATOR),
+            "generator 'LonelyGenerator': LonelyGenerator.forward(self, condition) cannot be "
+            "called as forward(warped, condition)",
+            "Give it these arguments, update the plugin",
+        ),
+        "f_hook": (
+            site.install("f_hook", HOOK),
+            "its hook observe_step(step, loss) wants loss, which the toolkit does not give; it may "
+            "take step, losses, work_dir",
+            "Give it these arguments, update the plugin",
+        ),
+        "g_needy": (
+            site.install("g_needy", "import surely_not_installed\n"),
+            "the module 'surely_not_installed' cannot be imported",
+            "Install what provides it",
+        ),
+    }
+    done = site.run(BREAKAGE, tiny_config, tmp_path / "work")
+    assert done.returncode == 0, done.stderr[-3000:]
+    warned, printed, status, steps, value = json.loads(done.stdout.splitlines()[-1])
+    assert (steps, status, len(warned)) == (1, 1, len(expected))
+    assert value > 0
+    for line, (name, (file, problem, remedy)) in zip(warned, expected.items(), strict=True):
+        for listing in (line, printed[printed.index(f"\n{name}  (entry point") :]):
+            assert name in listing
+            assert str(file) in listing
+            assert problem in listing
+            assert remedy in listing
+            assert f"MCLTOOLKIT_DISABLE_PLUGINS={name}" in listing
+    assert printed.count("NOT LOADED") == len(expected)
+    assert "GoodLoss" in printed.split("\nb_twin")[0].split("\na_good")[1]
+
+
+def test_a_config_names_a_plugin_that_does_not_fit(load_plugin):
+    with pytest.raises(
+        PluginError, match=r"LonelyGenerator.*take it out of the config's `plugins`"
+    ):
+        load_plugin("lonely", GENERATOR)
+    assert "LonelyGenerator" not in GENERATORS.module_dict
+
+
+def test_a_version_that_is_no_number(load_plugin):
+    with pytest.raises(PluginError, match="contract_version is '1.0', which must be a whole"):
+        load_plugin("dotted", "contract_version = '1.0'\n" + HOOK)
+
+
+def test_the_contract_of_this_release_is_taken():
+    assert 1 <= OLDEST_CONTRACT <= CONTRACT_VERSION

@@ -9,6 +9,7 @@ ruff check .
 ruff format --check .
 echo "==> mypy"
 mypy
+mypy plugins/*/mcltoolkit_*
 echo "==> pytest"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 if [ $# -gt 0 ]; then

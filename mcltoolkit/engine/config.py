@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from mcltoolkit.engine.adjust import adjust_config
 from mcltoolkit.engine.config_files import config_path, read_config
 from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.plugins import load_plugins
@@ -54,7 +55,7 @@ def load_config(
     vgg_weights: str | None = None,
     launcher: str = "none",
 ) -> Config:
-    """Read a config, apply the command line, and load the plugins it names.
+    """Read a config, apply the command line, load the plugins it names, and let plugins adjust it.
 
     Args:
         path: a Python, YAML or JSON config of mmengine, or `mcltoolkit::NAME` for one that comes
@@ -67,7 +68,7 @@ def load_config(
 
     Raises:
         ConfigError: no such file, a broken file, or an option that changes nothing.
-        PluginError: a plugin that the config names cannot be loaded.
+        PluginError: a plugin that the config names cannot be loaded, or one failed to adjust it.
     """
     config, path = read_config(path), config_path(path)
     options = options or {}
@@ -96,6 +97,7 @@ def load_config(
     config.launcher = launcher
     config.setdefault("default_scope", "mcltoolkit")
     load_plugins(config.get("plugins") or ())
+    adjust_config(config)
     return config
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from mcltoolkit.data.picture_size import config_size
+from mcltoolkit.engine.adjust import adjusted_by
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.explain_training import trained_numbers, training_lines
 from mcltoolkit.engine.provenance import Setting, settings_of
@@ -166,7 +167,7 @@ def explain(
         terms=list(_terms(config, model)),
         off=[name for name in config.model.losses if name not in model.losses.terms],
         training=training_lines(config, model),
-        settings=settings_of(config, options),
+        settings=settings_of(config, options, adjusted_by(config)),
     )
 
 

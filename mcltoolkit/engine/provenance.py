@@ -36,7 +36,7 @@ class Origin:
     Attributes:
         file: the config file, relative to the current folder where it lies inside, as
             `mcltoolkit::NAME` where it is one of the toolkit's elsewhere; or `--cfg-options`, or
-            `mcltoolkit` for what the toolkit filled in.
+            `mcltoolkit` for what the toolkit filled in, or `plugin NAME` for what a plugin set.
         line: in that file, from 1; 0 where it is not known.
         reference: the `_base_` variable that the value was taken from, with the file that set it.
     """
@@ -71,12 +71,17 @@ def leaves(settings: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
         yield key, settings
 
 
-def settings_of(config: Config, options: Mapping[str, Any] | None = None) -> list[Setting]:
+def settings_of(
+    config: Config,
+    options: Mapping[str, Any] | None = None,
+    adjusted: Mapping[Key, str] | None = None,
+) -> list[Setting]:
     """All settings of a loaded config, in the config's order.
 
     Args:
         config: from `load_config`.
         options: the `--cfg-options` that it was loaded with.
+        adjusted: the plugin that set a leaf last, by the leaf's key; see `engine.adjust`.
 
     Raises:
         ConfigError: a file of the inheritance cannot be followed.
@@ -88,8 +93,9 @@ def settings_of(config: Config, options: Mapping[str, Any] | None = None) -> lis
             nested = {name: nested}
         _overlay(origins, nested, Origin(COMMAND_LINE))
     written = read_config(config.filename)
+    plugins = {key: Origin(f"plugin {name}") for key, name in (adjusted or {}).items()}
     return [
-        Setting(".".join(key), value, _origin(origins, key, value, written))
+        Setting(".".join(key), value, plugins.get(key) or _origin(origins, key, value, written))
         for key, value in leaves(config._cfg_dict)
     ]
 

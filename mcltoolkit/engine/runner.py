@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from mcltoolkit.engine.hooks.observe import observer_hook
 from mcltoolkit.errors import WeightsError
 from mcltoolkit.registry import RUNNERS
 from mcltoolkit.structures import collate
@@ -20,8 +21,15 @@ class TranslationRunner(Runner):
     """Runs trainings and tests of this toolkit.
 
     Differs from mmengine's Runner in that a checkpoint with missing or unexpected keys is an error,
-    and that a checkpoint appears under its name only when it is whole.
+    that a checkpoint appears under its name only when it is whole, and that plugins may look on.
     """
+
+    def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
+        """Register the config's hooks, and one for the plugins that observe the run, if any."""
+        super().register_hooks(default_hooks, custom_hooks)
+        observers = observer_hook()
+        if observers is not None:
+            self.register_hook(observers)
 
     @staticmethod
     def build_dataloader(

@@ -159,6 +159,10 @@ class Report:
             items.append(f"<dt>{escape(name)}</dt><dd>{shown}</dd>")
         self._section(title, f"<dl>{''.join(items)}</dl>")
 
+    def extend(self, other: Report) -> None:
+        """Add all that another report holds."""
+        self._parts.extend(other._parts)
+
     def html(self) -> str:
         """The whole page."""
         title = escape(self.title)

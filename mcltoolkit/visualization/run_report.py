@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcltoolkit.data.palette import class_palette
+from mcltoolkit.plugins import implementations
 from mcltoolkit.structures import Prediction
 from mcltoolkit.visualization.colours import Palette, as_palette
 from mcltoolkit.visualization.curves import Files, curve_panels, read_scalars
@@ -52,7 +53,7 @@ def translation_report(
     matches: int = 4,
     shown_channels: Sequence[int] | None = None,
 ) -> Path:
-    """Write the report of a run as one HTML file.
+    """Write the report of a run as one HTML file; plugins may add sections to its end.
 
     Args:
         path: the file to write.
@@ -97,7 +98,21 @@ def translation_report(
         )
     if facts:
         report.add_facts("This run", facts)
+    add_plugin_sections(report, predictions[: max(rows, matches)], metrics)
     return report.write(path)
+
+
+def add_plugin_sections(
+    report: Report, predictions: Sequence[Prediction], metrics: Mapping[str, Any]
+) -> None:
+    """The sections of plugins, whole; of one that fails a note is left, and a PluginWarning."""
+    for plugin in implementations("add_report_sections"):
+        sections = Report(report.title)
+        try:
+            plugin.call(report=sections, predictions=predictions, metrics=metrics)
+            report.extend(sections)
+        except Exception as error:
+            report.add_text(plugin.warn(error), title=f"Plugin {plugin.report.name}")
 
 
 def _add_translations(

@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
+from mcltoolkit.plugins import PluginWarning
 from mcltoolkit.visualization import translation_report
 from mcltoolkit.visualization.images import to_uint8
 
@@ -88,3 +90,35 @@ def test_legend_of_many_classes_lists_those_seen(make_predictions, tmp_path: Pat
     html = translation_report(tmp_path / "r.html", predictions, {}, None, names).read_text()
     legend = html[html.index("<h2>Classes") : html.index("<h2>The match")]
     assert re.findall(r"class-(\d+)\.", legend) == ["0", "1", "150"]
+
+
+def test_plugins_add_sections_and_a_failing_one_leaves_a_note(
+    make_predictions, load_plugin, tmp_path: Path
+) -> None:
+    load_plugin(
+        "adds",
+        """
+        @hookimpl
+        def add_report_sections(report, predictions, metrics):
+            report.add_text(f"{len(predictions)} samples, psnr {metrics['psnr']}", title="Mine")
+        """,
+    )
+    file = load_plugin(
+        "fails",
+        """
+        @hookimpl
+        def add_report_sections(report):
+            report.add_text("half a section")
+            raise ValueError("no <luck>")
+        """,
+    )
+    with pytest.warns(PluginWarning, match="its add_report_sections raised ValueError: no <luck>"):
+        path = translation_report(
+            tmp_path / "report.html", make_predictions(torch.arange(24).repeat(2, 1)), METRICS
+        )
+    html = path.read_text()
+    assert "<h2>Mine</h2><p>2 samples, psnr 23.456</p>" in html
+    assert html.index("<h2>Metrics") < html.index("<h2>Mine") < html.index("<h2>Plugin fails")
+    assert f"plugin &#x27;fails&#x27; (config, {file}:6)" in html
+    assert "no &lt;luck&gt;" in html
+    assert "half a section" not in html
