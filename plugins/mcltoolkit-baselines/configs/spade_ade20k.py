@@ -3,8 +3,9 @@
 Hinge loss, feature matching 10, VGG-19 reconstruction 10; Adam with the rates 1e-4 and 4e-4 and the
 released betas of 0 and 0.9 (the paper says 0.999).
 
-The exemplar is not read and every sample's own truth is the target. `self` saves reading a second
-photo a sample; it is also what `spade_vae_ade20k.py` needs. Needs VGG-19 weights (--vgg-weights).
+The exemplar is not read and every sample's own truth is the target. So the exemplar is the truth
+itself, which saves reading a second photo a sample, is what `spade_vae_ade20k.py` needs, and lets
+evaluation compare with the truth. Needs VGG-19 weights (--vgg-weights).
 """
 
 _base_ = [
@@ -34,8 +35,11 @@ optim_wrapper = dict(
     generator=dict(optimizer=dict(betas=(0.0, 0.9))),
     discriminator=dict(optimizer=dict(betas=(0.0, 0.9))),
 )
+param_scheduler = dict(steps=100)  # one an epoch of the decay
 train_dataloader = dict(dataset=dict(exemplar_choice=dict(_delete_=True, mode="self")))
+val_dataloader = dict(dataset=dict(exemplar_choice=dict(mode="self")))
+test_dataloader = val_dataloader
 train_cfg = dict(type="TranslationTrainLoop", max_epochs=200, val_interval=5000)
-# the truth is the answer to no retrieved exemplar, and there is no match: nothing to measure here
-val_evaluator = [dict(type="MatchEntropy")]
+# no metric of the match: there is none
+val_evaluator = [dict(type="ImageQuality")]
 test_evaluator = val_evaluator

@@ -1,7 +1,7 @@
 """SPADE on the embedded synthetic scenes: mask to image, the exemplar is not read.
 
-Every scene's style is drawn anew, and the mask does not tell it: the best that can be painted is the
-mean of all styles.
+Every scene's style is drawn anew, and the mask does not tell it: the best that can be painted is
+the mean of all styles, a plain grey.
 """
 
 _base_ = [

@@ -4,10 +4,10 @@ from math import floor
 import pytest
 import torch
 import torch.nn.functional as F
+from mcltoolkit_baselines.identity import IdentityCorrespondence, IdentityMatch, resize, same_places
 
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.metrics import cycle_error, label_accuracy, match_entropy, transfer_counts
-from mcltoolkit_baselines.identity import IdentityCorrespondence, IdentityMatch, resize, same_places
 
 WANTED = frozenset({"warped_labels", "cycle"})
 

@@ -2,9 +2,9 @@ from itertools import pairwise
 
 import pytest
 import torch
+from mcltoolkit_baselines.pix2pixhd import Pix2PixHDGenerator
 
 from mcltoolkit.errors import ConfigError
-from mcltoolkit_baselines.pix2pixhd import Pix2PixHDGenerator
 
 CLASSES = 4
 

@@ -2,11 +2,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mcltoolkit_baselines.reconstruction import LAYERS, VGGReconstructionLoss
 
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.losses import PseudoPairLoss
 from mcltoolkit.structures import ImageFeatures
-from mcltoolkit_baselines.reconstruction import LAYERS, VGGReconstructionLoss
 
 
 def extractor(image):

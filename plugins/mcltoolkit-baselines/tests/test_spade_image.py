@@ -2,11 +2,11 @@ from itertools import pairwise
 
 import pytest
 import torch
+from mcltoolkit_baselines.spade_image import SPADEImageGenerator
 
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers import NORM_KINDS
 from mcltoolkit.structures import Painting
-from mcltoolkit_baselines.spade_image import SPADEImageGenerator
 
 CLASSES = 4
 STYLE = dict(style_channels=6, base_width=2, layers=2)

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from mcltoolkit_baselines.style_encoder import StyleEncoder, draw_style, fixed_style
 
 from mcltoolkit.errors import ConfigError
-from mcltoolkit_baselines.style_encoder import StyleEncoder, draw_style, fixed_style
 
 
 def tiny(**settings):

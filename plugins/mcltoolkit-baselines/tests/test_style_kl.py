@@ -2,9 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.distributions import Normal, kl_divergence
-
 from mcltoolkit_baselines.style_kl import StyleKLLoss, standard_normal_kl
+from torch.distributions import Normal, kl_divergence
 
 
 def test_against_torch_distributions():
