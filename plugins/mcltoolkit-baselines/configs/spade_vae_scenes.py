@@ -10,7 +10,7 @@ _base_ = "spade_scenes.py"
 model = dict(
     generator=dict(
         use_vae=True,
-        style=dict(style_channels=64, base_width=16, layers=4, norm="syncbn"),
+        style=dict(style_channels=64, base_width=16, layers=4, norm="syncbn", init_gain=1.0),
         start_grid=(4, 4),
     ),
     losses=dict(kl=dict(type="StyleKLLoss", weight=0.01)),

@@ -75,10 +75,10 @@ class Pix2PixHDGenerator(nn.Module):
     tanh. Each `LocalEnhancer` works at twice the size and half the width; the global network then
     sees the input that many times averaged down.
 
-    Differences from the paper: all networks are trained at once (the paper trains the global one
-    first: train without enhancers, then name its checkpoint in `load_from`, since the names of its
-    weights stay); no instance-edge channel and no instance-wise feature encoder; no biases before a
-    norm, which would cancel them.
+    Differences from the paper: all networks are trained at once, the paper trains the global one
+    first (`coarse` has the same weights with and without enhancers, for who wants to bring them
+    over); no instance-edge channel and no instance-wise feature encoder; no biases before a norm,
+    which would cancel them.
 
     Args:
         context_channels: filled in by the translator: guidance and condition channels together.

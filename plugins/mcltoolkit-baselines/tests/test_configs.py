@@ -112,6 +112,16 @@ def test_a_tiny_training_its_test_and_a_translation(configs, tmp_path, form):
     assert torch.equal(*outputs) == (form != "spade_vae")
 
 
+def test_pix2pixhd_paints_for_a_correspondence(configs):
+    config = load_config(configs / "compare" / "mclnet.py")
+    config.model.generator = dict(
+        type="Pix2PixHDGenerator", use_warped=True, base_width=4, downs=2, blocks=1
+    )
+    with torch.device("meta"):
+        translator = MODELS.build({**config.model, "vgg": None, "losses": {}}).translator
+    assert translator.generator.coarse[0][0].weight.shape[1] == 3 + translator.condition_channels
+
+
 def test_losses_that_nothing_feeds_are_refused(configs):
     config = load_config(configs / "spade_scenes.py", SMALL | FORMS["spade"])
     config.model.losses.kl = dict(type="StyleKLLoss")
