@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -81,8 +82,13 @@ class _Plugins:
                 if entry.name not in disabled:
                     self._load_one(entry.name, _source_of(entry), entry.load)
         for module in _listed(ENV_MODULES):
-            if module not in self.reports:
+            if module not in self.reports and not self._found_already(module):
                 self._load_one(module, FROM_CONFIG, partial(_import, module), strict=True)
+
+    def _found_already(self, module: str) -> bool:
+        """Whether the module that a config names was found by its entry point."""
+        loaded = sys.modules.get(module)
+        return loaded is not None and self.manager.is_registered(loaded)
 
     def _load_one(
         self, name: str, source: str, load: Callable[[], Any], strict: bool = False
