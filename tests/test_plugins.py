@@ -32,7 +32,7 @@ import json, warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     from mcltoolkit.plugins import plugin_reports
-    reports = [[r.name, r.loaded, r.problem, r.remedy, r.components, r.file]
+    reports = [[r.name, r.loaded, r.problem, r.remedy, r.components, r.file, r.source]
                for r in plugin_reports()]
 warned = [str(w.message) for w in caught if w.category.__name__ == "PluginWarning"]
 print(json.dumps([reports, warned]))
@@ -68,7 +68,7 @@ def site(tmp_path):
             done = self.run(REPORT, **environment)
             assert done.returncode == 0, done.stderr
             listed, warned = json.loads(done.stdout.strip().splitlines()[-1])
-            keys = ("name", "loaded", "problem", "remedy", "components", "file")
+            keys = ("name", "loaded", "problem", "remedy", "components", "file", "source")
             reports = [dict(zip(keys, row, strict=True)) for row in listed]
             return {r["name"]: r for r in reports}, warned
 
@@ -181,6 +181,21 @@ def test_module_named_by_a_config_loads_and_reaches_spawned_processes(site):
         """
     )
     assert "found LocalLoss" in done.stdout, done.stderr
+
+
+def test_a_config_may_name_a_module_that_its_entry_point_has_loaded(site):
+    site.install("good", LOSS.format(name="GoodLoss"))
+    reports, warned = site.reports(MCLTOOLKIT_PLUGINS="good")
+    assert reports["good"]["loaded"]
+    assert "entry point" in reports["good"]["source"]
+    assert warned == []
+    (site.path / "good-1.0.dist-info" / "entry_points.txt").write_text(
+        "[mcltoolkit.plugins]\nanother_name = good\n"
+    )
+    reports, warned = site.reports(MCLTOOLKIT_PLUGINS="good")
+    assert reports["another_name"]["loaded"]
+    assert "good" not in reports
+    assert warned == []
 
 
 def test_module_named_by_a_config_must_load(site):
