@@ -14,6 +14,7 @@ _base_ = [
     "mcltoolkit::_base_/data_ade20k.py",
 ]
 
+plugins = ["mcltoolkit_baselines"]
 model = dict(
     type="ExemplarGAN",
     condition_channels=_base_.num_classes,

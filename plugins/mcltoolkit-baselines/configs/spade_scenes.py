@@ -10,6 +10,7 @@ _base_ = [
     "mcltoolkit::_base_/data_scenes.py",
 ]
 
+plugins = ["mcltoolkit_baselines"]
 model = dict(
     type="ExemplarGAN",
     condition_channels=_base_.num_classes,
