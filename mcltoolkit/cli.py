@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import cast
@@ -18,6 +19,7 @@ from mcltoolkit.engine.explain_tables import print_differences, print_explanatio
 from mcltoolkit.engine.launch import run_tool
 from mcltoolkit.engine.provenance import differences
 from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP
+from mcltoolkit.plugin_template import KINDS, new_plugin
 from mcltoolkit.plugins import BUILTIN, plugin_reports
 
 REGISTERING = "register_components"
@@ -55,10 +57,30 @@ def show_explanation(options: argparse.Namespace) -> None:
     print_differences((options.config, options.diff), differences(first, second))
 
 
+def create_plugin(options: argparse.Namespace) -> None:
+    """Write a new plugin package, and say what to do next."""
+    folder = new_plugin(options.name, options.kind, options.out)
+    (config,) = (folder / "configs").glob("*.py")
+    print(f"wrote {folder}. Next:\n")
+    for command in (
+        f"pip install -e {shlex.quote(str(folder))}",
+        f"python -m pytest {shlex.quote(str(folder / 'tests'))}",
+        f"python tools/train.py {shlex.quote(str(config))}",
+    ):
+        print(f"  {command}")
+
+
 def add_commands(commands: Commands) -> None:
     """The toolkit's own commands."""
     plugins = commands.add_parser("plugins", help="list plugins and what each registers")
     plugins.set_defaults(run=show_plugins)
+    creating = commands.add_parser(
+        "new-plugin", help="write a plugin package with one working component"
+    )
+    creating.add_argument("name", help="of the package, such as sharp-edges")
+    creating.add_argument("--kind", required=True, choices=KINDS, help="of the component")
+    creating.add_argument("--out", default=".", metavar="DIR", help="where the folder is made")
+    creating.set_defaults(run=create_plugin)
     explaining = commands.add_parser(
         "explain", help="show the model, losses and training of a config, and who set what"
     )

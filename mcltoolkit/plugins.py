@@ -76,22 +76,22 @@ class _Plugins:
             return
         if not self.discovered:
             self.discovered = True
-            self._load_one(BUILTIN, "built-in", partial(_import, "mcltoolkit.builtin"), strict=True)
+            builtin = partial(_import, "mcltoolkit.builtin")
+            self._load_one(BUILTIN, "built-in", BUILTIN, builtin, strict=True)
             disabled = _listed(ENV_DISABLE)
             for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
                 if entry.name not in disabled:
-                    self._load_one(entry.name, _source_of(entry), entry.load)
+                    package = entry.module.split(".")[0]
+                    self._load_one(entry.name, _source_of(entry), package, entry.load)
         for module in _listed(ENV_MODULES):
-            if module not in self.reports and not self._found_already(module):
-                self._load_one(module, FROM_CONFIG, partial(_import, module), strict=True)
-
-    def _found_already(self, module: str) -> bool:
-        """Whether the module that a config names was found by its entry point."""
-        loaded = sys.modules.get(module)
-        return loaded is not None and self.manager.is_registered(loaded)
+            if module not in self.reports and not self.manager.is_registered(
+                sys.modules.get(module)
+            ):
+                package, load = module.split(".")[0], partial(_import, module)
+                self._load_one(module, FROM_CONFIG, package, load, strict=True)
 
     def _load_one(
-        self, name: str, source: str, load: Callable[[], Any], strict: bool = False
+        self, name: str, source: str, package: str, load: Callable[[], Any], strict: bool = False
     ) -> None:
         if name in self.reports:
             first = self.reports[name]
@@ -105,6 +105,7 @@ class _Plugins:
             return
         report = PluginReport(name, source)
         before = {kind: dict(r.module_dict) for kind, r in REGISTRIES.items()}
+        modules = set(sys.modules)
         self.loading = name
         try:
             plugin = load()
@@ -125,6 +126,10 @@ class _Plugins:
                 self.manager.unregister(name=name)
             _restore(before)
             report.reject(error)
+            # another try must import anew: classes register as their modules are run
+            for module in sys.modules.keys() - modules:
+                if module.split(".")[0] == package:
+                    del sys.modules[module]
             self._finish(report, strict, error)
         else:
             report.components = {kind: sorted(found) for kind, found in components.items()}
@@ -165,8 +170,9 @@ def load_plugins(modules: Iterable[str] = ()) -> None:
     new = [m for m in modules if m not in wanted]
     if new:
         os.environ[ENV_MODULES] = ",".join([*wanted, *new])
-        for module in new:
-            _plugins.reports.pop(module, None)
+        for module in new:  # another try for one that failed
+            if module in _plugins.reports and not _plugins.reports[module].loaded:
+                del _plugins.reports[module]
     try:
         _plugins.load()
     except PluginError:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mcltoolkit.metrics.coarsened import coarsened, stride_of
 from mcltoolkit.metrics.sample_metric import SampleMetric, measure_matches
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Match, Prediction
@@ -17,7 +18,8 @@ def cycle_error(match: Match, block: int = 512) -> Tensor:
     """Mean distance between a condition position and its image under there-and-back matching.
 
     There: the heaviest exemplar position of each condition position. Back: the condition position
-    that weighs most in what that exemplar position is warped back from.
+    that weighs most in what that exemplar position is warped back from. A match of more than
+    128 x 128 positions is measured on blocks of cells (`coarsened`).
 
     Args:
         match: of a batch.
@@ -26,6 +28,7 @@ def cycle_error(match: Match, block: int = 512) -> Tensor:
     Returns:
         (B,) in grid cells.
     """
+    match = coarsened(match)
     columns = match.grid[1]
     positions = match.grid[0] * columns
     there, heaviest, back = [], [], []
@@ -42,7 +45,7 @@ def cycle_error(match: Match, block: int = 512) -> Tensor:
     started = torch.arange(positions, device=returned.device)
     down = returned // columns - started // columns
     right = returned % columns - started % columns
-    return (down.square() + right.square()).float().sqrt().mean(1)
+    return stride_of(match) * (down.square() + right.square()).float().sqrt().mean(1)
 
 
 @METRICS.register_module()

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mcltoolkit.metrics.coarsened import coarsened
 from mcltoolkit.metrics.sample_metric import SampleMetric, measure_matches
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Match, Prediction
 
 
 def match_entropy(match: Match, block: int = 512) -> tuple[Tensor, Tensor]:
-    """Entropy and coverage of a match.
+    """Entropy and coverage of a match; one of more than 128 x 128 positions is measured on blocks
+    of cells (`coarsened`).
 
     Args:
         match: of a batch.
@@ -25,6 +27,7 @@ def match_entropy(match: Match, block: int = 512) -> tuple[Tensor, Tensor]:
         exemplar position, 1 where it averages all. Coverage, (B,) in (0, 1]: the share of
         exemplar positions that are the heaviest one of some condition position.
     """
+    match = coarsened(match)
     positions = match.grid[0] * match.grid[1]
     candidates = match.exemplar_grid[0] * match.exemplar_grid[1]
     entropies, best = [], []

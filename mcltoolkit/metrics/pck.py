@@ -15,6 +15,7 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.metrics.coarsened import coarsened
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Match, Prediction
 
@@ -98,7 +99,8 @@ class PCK(BaseMetric):
 
     Keys: `pck@ALPHA` for each alpha; none where no position counts. A cell's own size sets a
     limit: a perfect match at grid size is up to 0.71 cells off, so alpha * max(h, w) should be
-    at least that.
+    at least that. A match of more than 128 x 128 positions is measured on blocks of cells
+    (`coarsened`).
 
     Args:
         alphas: distances that are right, as shares of the longer side of the exemplar's grid.
@@ -131,11 +133,11 @@ class PCK(BaseMetric):
         """
         matched: dict[int, Tensor] = {}
         for sample in data_samples:
-            known, match = _known(sample), sample.match
-            if id(match) not in matched:
-                matched[id(match)] = matched_positions(match, self.soft)
+            known, match = _known(sample), coarsened(sample.match)
+            if id(sample.match) not in matched:
+                matched[id(sample.match)] = matched_positions(match, self.soft)
             true = true_positions(known, match.grid, match.exemplar_grid)
-            found = matched[id(match)][sample.index].to(true.device)
+            found = matched[id(sample.match)][sample.index].to(true.device)
             self.results.append(pck_counts(found, true, match.exemplar_grid, self.alphas))
 
     def compute_metrics(self, results: list[list[int]]) -> dict[str, float]:

@@ -142,4 +142,5 @@ def test_a_wheel_brings_the_configs(root, tmp_path):
     package, *names, opened = done.stdout.split()
     assert package == str(site / "mcltoolkit" / "__init__.py")
     assert names == toolkit_configs()
+    assert (site / "mcltoolkit" / "plugin_template" / "loss" / "part.py").is_file()
     assert opened == str(site / "mcltoolkit" / "configs" / "mclnet_scenes.py")
