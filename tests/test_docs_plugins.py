@@ -91,7 +91,7 @@ def test_a_loss_in_ten_minutes(tmp_path):
     run(install)
     assert int(re.search(r"(\d+) passed", run(test))[1]) >= 12
     assert re.search(r"sharp_edges  \(entry point.*\n  losses +SharpEdgesLoss", run(plugins))
-    assert re.search(r"\| sharp_edges +\| 1 +\| SharpEdgesLoss +\| sharp_edges", run(explained))
+    assert re.search(r"\| sharp_edges +\| +1 +\| SharpEdgesLoss +\| sharp_edges", run(explained))
     log = run(trained, "--cfg-options", *SMALL)
     assert float(re.search(r"loss_sharp_edges: ([\d.]+)", log)[1]) > 0
     assert (clone / "work_dirs" / "edges").is_dir()

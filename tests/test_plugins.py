@@ -339,22 +339,6 @@ def test_a_config_names_a_plugin_that_does_not_fit(load_plugin):
         assert "LonelyGenerator" not in GENERATORS.module_dict
 
 
-def test_a_config_may_name_what_an_entry_point_has_loaded(site):
-    site.install("good", LOSS.format(name="GoodLoss"))
-    info = site.path / "good-1.0.dist-info" / "entry_points.txt"
-    info.write_text("[mcltoolkit.plugins]\nshort = good\n")
-    done = site.run(
-        """
-        from mcltoolkit.plugins import load_plugins, plugin_reports
-        load_plugins(["good"])
-        print(sorted(r.name for r in plugin_reports()), all(r.loaded for r in plugin_reports()))
-        """
-    )
-    assert "'mcltoolkit', 'short'" in done.stdout, done.stderr
-    assert done.stdout.strip().endswith("True")
-    assert "'good'" not in done.stdout
-
-
 def test_a_version_that_is_no_number(load_plugin):
     with pytest.raises(PluginError, match="contract_version is '1.0', which must be a whole"):
         load_plugin("dotted", "contract_version = '1.0'\n" + HOOK)
