@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STAND_IN = re.compile(r"my[-_](plugin|entry|kind|term)|MyPart")
 
 
-def run(*command, site, cwd, ok=True):
+def run(*command, site, cwd):
     done = subprocess.run(
         [sys.executable, *map(str, command)],
         cwd=cwd,
