@@ -63,7 +63,7 @@ def create_plugin(options: argparse.Namespace) -> None:
     (config,) = (folder / "configs").glob("*.py")
     print(f"wrote {folder}. Next:\n")
     for command in (
-        f"pip install -e {shlex.quote(str(folder))}",
+        f"pip install -e {shlex.quote(f'{folder}[test]')}",
         f"python -m pytest {shlex.quote(str(folder / 'tests'))}",
         f"python tools/train.py {shlex.quote(str(config))}",
     ):

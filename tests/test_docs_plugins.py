@@ -88,6 +88,10 @@ def test_a_loss_in_ten_minutes(tmp_path):
     (package / "sharp_edges" / "loss.py").write_text(LOSS)
     (package / "tests" / "test_conformance.py").write_text(CONFORMANCE)
     install, test, plugins, explained, trained = LATER
+    assert install == 'pip install -e "../sharp-edges[test]"'
+    assert '"mcltoolkit[metrics]"' in (package / "setup.py").read_text()
+    assert '`pip install -e ".[metrics]"`' in PAGE
+    assert '"metrics": METRICS' in (ROOT / "setup.py").read_text()
     run(install)
     assert int(re.search(r"(\d+) passed", run(test))[1]) >= 12
     assert re.search(r"sharp_edges  \(entry point.*\n  losses +SharpEdgesLoss", run(plugins))

@@ -14,18 +14,21 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from torch import nn
 
 from mcltoolkit.engine.config_files import read_config
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.hookspecs import ENTRY_POINT_GROUP
 from mcltoolkit.plugins import load_plugins
 from mcltoolkit.registry import REGISTRIES
 
 KINDS = ("loss", "encoder", "correspondence", "generator", "discriminator")
 BASE = "mcltoolkit::mclnet_scenes.py"
 PREFIX = "mcltoolkit-"
+OWN_FOLDERS = ("tests", "configs", "setup")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_.][A-Za-z0-9]+)*")
 
 
@@ -64,10 +67,23 @@ def plugin_names(name: str, kind: str) -> Names:
     if keyword.iskeyword(package) or package in sys.stdlib_module_names or _installed(package):
         raise ConfigError(
             f"plugin name {name!r} cannot be used: {package!r} is a module or word of Python's, or "
-            f"of a package that is installed; choose another, such as {PREFIX}{distribution}"
+            f"of a package that is installed; choose another"
         )
     short = distribution.removeprefix(PREFIX)
     entry = short.replace("-", "_")
+    if package in OWN_FOLDERS or not entry.isidentifier() or keyword.iskeyword(entry):
+        raise ConfigError(
+            f"plugin name {name!r} cannot be used: {entry!r} is no name for something in Python, or "
+            f"that of a part of the package; choose another, such as sharp-edges"
+        )
+    found = [
+        e.dist.name for e in entry_points(group=ENTRY_POINT_GROUP) if e.name == entry and e.dist
+    ]
+    if found:
+        raise ConfigError(
+            f"plugin name {name!r} cannot be used: {found[0]}, which is installed, has an entry "
+            f"point {entry!r}; choose another"
+        )
     words, ending = [word.capitalize() for word in short.split("-")], kind.capitalize()
     part = "".join(words).removesuffix(ending) + ending
     load_plugins()

@@ -52,8 +52,8 @@ class ComponentTests:
         raise NotImplementedError
 
     def make_inputs(self, size: Size, batch: int = 2) -> dict[str, Any]:
-        """Arguments of `forward` for images of a size, from torch's generator; those that learned
-        parts make carry gradients."""
+        """Arguments of `forward` in their order for images of a size, from torch's generator;
+        those that learned parts make carry gradients."""
         raise NotImplementedError
 
     def read_outputs(self, output: Any) -> dict[str, Tensor]:
@@ -91,7 +91,7 @@ class ComponentTests:
     ) -> dict[str, Tensor]:
         """Tensors of one forward pass."""
         torch.manual_seed(seed)
-        return self.read_outputs(module(**inputs))
+        return self.read_outputs(module(*inputs.values()))
 
     # the tests
 
@@ -109,7 +109,7 @@ class ComponentTests:
             for batch in (1, 2):
                 inputs = self.inputs(size, batch)
                 with torch.no_grad():
-                    output = module(**inputs)
+                    output = module(*inputs.values())
                 for name, values in self.read_outputs(output).items():
                     assert len(values) == batch, f"{name} of {size}: batch {len(values)}"
                     assert values.isfinite().all(), f"{name} of {size} is not finite"
@@ -266,7 +266,7 @@ def refuses(module: nn.Module, inputs: dict[str, Any], what: str) -> None:
     """Assert that the module refuses the inputs with an error of the toolkit's."""
     try:
         with torch.no_grad():
-            module(**inputs)
+            module(*inputs.values())
     except ToolkitError:
         return
     raise AssertionError(

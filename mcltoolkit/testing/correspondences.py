@@ -138,7 +138,7 @@ class CorrespondenceTests(ComponentTests):
         module = self.build().eval()
         inputs = {**self.inputs(), "outputs": frozenset()}
         with torch.no_grad():
-            output = module(**inputs)
+            output = module(*inputs.values())
         assert output.warped.shape == inputs["batch"].exemplar.shape
 
     def test_provides(self) -> None:
@@ -147,7 +147,7 @@ class CorrespondenceTests(ComponentTests):
         wanted = frozenset(getattr(module, "provides", ()))
         inputs = self.inputs()
         with torch.no_grad():
-            output = module(**{**inputs, "outputs": wanted | inputs["outputs"]})
+            output = module(*{**inputs, "outputs": wanted | inputs["outputs"]}.values())
         missing = [name for name in wanted if output.extras.get(name) is None]
         assert not missing, f"{missing} are in `provides`, asked for, and not in the extras"
 
@@ -159,12 +159,12 @@ class CorrespondenceTests(ComponentTests):
         torch.manual_seed(1)
         inputs = self.make_inputs(self.sizes[0], exemplar_size=self.other_exemplar)
         with torch.no_grad():
-            self.check_outputs(module, inputs, module(**inputs))
+            self.check_outputs(module, inputs, module(*inputs.values()))
 
     def test_training_builds_on_fresh_matches(self) -> None:
         """A match looked at without a graph first still trains."""
         module = self.build().train()
-        output = module(**self.inputs())
+        output = module(*self.inputs().values())
         with torch.no_grad():
             output.match.probabilities()
         values = torch.randn(len(output.warped), 3, output.match.exemplar_grid[0]

@@ -22,7 +22,7 @@ import torch.multiprocessing as mp
 from mcltoolkit.plugins import ENV_MODULES, load_plugins
 
 COUNT = 2
-PATIENCE = 300.0
+PATIENCE = 900.0
 
 
 class Ranks:

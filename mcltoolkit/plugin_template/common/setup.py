@@ -9,6 +9,6 @@ setup(
     packages=["my_plugin"],
     package_data={"my_plugin": ["py.typed"]},
     install_requires=["mcltoolkit"],
-    extras_require={"test": ["pytest>=8"]},
+    extras_require={"test": ["pytest>=8", "mcltoolkit[metrics]"]},
     entry_points={"mcltoolkit.plugins": ["my_entry = my_plugin"]},
 )

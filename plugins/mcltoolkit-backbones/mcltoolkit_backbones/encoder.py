@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ class TimmEncoder(nn.Module):
 
     Attributes:
         out_channels, stride: as above.
+        multiple: what H and W must be multiples of.
         anatomy: what was found out about the network.
 
     Raises:
@@ -104,6 +106,8 @@ class TimmEncoder(nn.Module):
         self.img_size = read_size(img_size)
         build_size = self.img_size if isinstance(self.img_size, tuple) else None
         self.anatomy = study(model, in_channels, layers, stride, build_size, final_norm)
+        resized = self.img_size is not None
+        self.multiple = stride if resized else math.lcm(stride, self.anatomy.multiple)
         self.backbone, self._absent = _build(self.anatomy, final_norm, weights, frozen_backbone)
         for name, parameter in self.backbone.named_parameters():
             if frozen_backbone or name in self.anatomy.unused:

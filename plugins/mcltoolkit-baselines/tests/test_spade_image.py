@@ -66,6 +66,14 @@ def test_a_style_start_replaces_the_first_convolution():
     assert counts[1] - encoder - linear == counts[0] - (9 * 151 * 1024 + 1024)
 
 
+def test_the_style_encoder_has_a_gain_of_its_own():
+    torch.manual_seed(0)
+    small, large = (tiny_vae(init_gain=0.02, style=dict(init_gain=g)) for g in (0.02, 1.0))
+    ratio = large.style.mean.weight.std() / small.style.mean.weight.std()
+    assert 30 < ratio < 75, "1 / 0.02"
+    assert 0.5 < large.last.weight.std() / small.last.weight.std() < 2
+
+
 def test_the_exemplar_is_not_read():
     generator, (warped, condition) = tiny().eval(), inputs()
     out = generator(warped, condition)
