@@ -108,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands.add(BUILTIN, add_commands)
     run_tool(lambda: add_plugin_commands(commands))
     parsed = parser.parse_args(arguments)
+    if not hasattr(parsed, "run"):
+        parser.error(f"{parsed.command} needs one of its own commands; see --help")
     status = 0
 
     def run() -> None:

@@ -51,14 +51,23 @@ class Commands(argparse._SubParsersAction):  # type: ignore[type-arg]
         try:
             hook(commands=self)
             for name in self.choices.keys() - before.keys():
-                if not callable(self.choices[name].get_default("run")):
-                    raise PluginError(f"its command {name!r} has no set_defaults(run=FUNCTION)")
+                _check_runs(name, self.choices[name])
         except (Exception, SystemExit):
             self.choices.clear()
             self.choices.update(before)
             self._choices_actions[:] = listed
             self.owners = owners
             raise
+
+
+def _check_runs(name: str, parser: argparse.ArgumentParser) -> None:
+    """A command says what it runs, or each of its own subcommands does."""
+    inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    for action in inner:
+        for part, below in action.choices.items():
+            _check_runs(f"{name} {part}", below)
+    if not inner and not callable(parser.get_default("run")):
+        raise PluginError(f"its command {name!r} has no set_defaults(run=FUNCTION)")
 
 
 def add_plugin_commands(commands: Commands) -> None:

@@ -11,8 +11,9 @@ taken to be made for version 1.
 What may change:
 
 - The version is one whole number. New hooks and new arguments do not raise it: plugins that do not
-  know them go on working. It is raised when a hook or an argument is removed or means
-  another thing.
+  know them go on working, and one that has a new hook but can do without marks it
+  `@hookimpl(optionalhook=True)` to work with older toolkits as well. It is raised when a hook or an
+  argument is removed or means another thing.
 - The toolkit takes plugins made for `OLDEST_CONTRACT` to `CONTRACT_VERSION`; one made for another
   version is reported and left out.
 - What is to be removed is deprecated first, for one release of the toolkit at least: plugins that
@@ -109,9 +110,10 @@ def observe_step(step: int, losses: Mapping[str, Tensor], work_dir: Path) -> Non
 
     Args:
         step: training steps done, from 1.
-        losses: weighted losses of this process's batch by name (`loss` is their sum), detached, on
-            the model's device. Reading one (`float`, `item`) waits for the accelerator and slows
-            the training down if it is done at every step.
+        losses: weighted losses of this process's batch, detached, on the model's device:
+            `loss_NAME` of each term, `loss` their sum, `loss_d_NAME` of the discriminator's.
+            Reading one (`float`, `item`) waits for the accelerator and slows the training down if
+            it is done at every step.
         work_dir: the run's folder. Processes share it: write from one (`mmengine.dist` knows the
             rank), or to a file each.
     """

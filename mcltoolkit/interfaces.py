@@ -37,6 +37,7 @@ class Encoder(Protocol):
         out_channels: channels of the map.
         stride: image pixels per grid cell and side; the condition's encoder and the image's have
             the same two values.
+        multiple: optional; what H and W must be multiples of, where that is more than `stride`.
     """
 
     out_channels: int

@@ -82,7 +82,7 @@ class PluginReport:
         if self.source == FROM_CONFIG:
             without = "or take it out of the config's `plugins`"
         if isinstance(error, SignatureError):
-            return text, f"Give it these arguments, update the plugin, {without}."
+            return text, f"{error.remedy}, {without}."
         if isinstance(error, ContractError):
             return text, f"{error.args[1]}, {without}."
         if isinstance(error, PluginError):

@@ -39,6 +39,9 @@ from mcltoolkit.signatures import check_components, check_hooks
 ENV_MODULES = "MCLTOOLKIT_PLUGINS"
 BUILTIN = "mcltoolkit"
 
+# components and origins of each registry
+State = dict[str, tuple[dict[str, Any], dict[str, str]]]
+
 
 @dataclass(frozen=True)
 class Implementation:
@@ -74,21 +77,34 @@ class _Plugins:
     def load(self) -> None:
         if self.loading is not None:
             return
+        self.load_builtin()
         if not self.discovered:
             self.discovered = True
-            builtin = partial(_import, "mcltoolkit.builtin")
-            self._load_one(BUILTIN, "built-in", BUILTIN, builtin, strict=True)
             disabled = _listed(ENV_DISABLE)
             for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
                 if entry.name not in disabled:
                     package = entry.module.split(".")[0]
                     self._load_one(entry.name, _source_of(entry), package, entry.load)
         for module in _listed(ENV_MODULES):
-            if module not in self.reports and not self.manager.is_registered(
-                sys.modules.get(module)
-            ):
+            if not self.manager.is_registered(sys.modules.get(module, self)):
                 package, load = module.split(".")[0], partial(_import, module)
-                self._load_one(module, FROM_CONFIG, package, load, strict=True)
+                self._load_one(self._name_for(module), FROM_CONFIG, package, load, strict=True)
+
+    def load_builtin(self) -> None:
+        """Register the toolkit's own components, before those of anyone else."""
+        if self.loading is None and BUILTIN not in self.reports:
+            load = partial(_import, "mcltoolkit.builtin")
+            self._load_one(BUILTIN, "built-in", BUILTIN, load, strict=True)
+
+    def _name_for(self, module: str) -> str:
+        """What a module that a config names is called; an entry point may have its name. Reports
+        of earlier tries that failed make room."""
+        for name in (module, f"{module} (config)"):
+            if name in self.reports and not self.reports[name].loaded:
+                del self.reports[name]
+            if name not in self.reports:
+                break
+        return name
 
     def _load_one(
         self, name: str, source: str, package: str, load: Callable[[], Any], strict: bool = False
@@ -104,7 +120,7 @@ class _Plugins:
             self._finish(report, strict)
             return
         report = PluginReport(name, source)
-        before = {kind: dict(r.module_dict) for kind, r in REGISTRIES.items()}
+        before = {kind: (dict(r.module_dict), dict(r.origins)) for kind, r in REGISTRIES.items()}
         modules = set(sys.modules)
         self.loading = name
         try:
@@ -119,12 +135,12 @@ class _Plugins:
                 raise PluginError("it has no function marked @mcltoolkit.hookimpl")
             self.manager.register(plugin, name)
             self.caller("register_components", name)(registries=REGISTRIES)
-            components = _components_of(plugin, name, before)
+            components = self._components_of({name, package}, before)
             check_components(components)
         except (Exception, SystemExit) as error:
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
-            _restore(before)
+            self._restore({name, package}, before)
             report.reject(error)
             # another try must import anew: classes register as their modules are run
             for module in sys.modules.keys() - modules:
@@ -136,6 +152,41 @@ class _Plugins:
             self._finish(report, strict)
         finally:
             self.loading = None
+
+    def _components_of(self, owners: set[str], before: State) -> dict[str, dict[str, Any]]:
+        """What a plugin registered, now or when its modules were imported earlier: {kind: {name:
+        component}}."""
+        found = {
+            kind: {
+                name: component
+                for name, component in registry.module_dict.items()
+                if name not in before[kind][0]
+                or (registry.origins.get(name) in owners and not self._owned(kind, name))
+            }
+            for kind, registry in REGISTRIES.items()
+        }
+        return {kind: members for kind, members in found.items() if members}
+
+    def _restore(self, owners: set[str], before: State) -> None:
+        """Take back all that `_components_of` finds, and what was put in the place of others."""
+        for kind, members in self._components_of(owners, before).items():
+            for name in members:
+                del REGISTRIES[kind]._module_dict[name]
+                REGISTRIES[kind].origins.pop(name, None)
+                before[kind][0].pop(name, None)
+                before[kind][1].pop(name, None)
+        for kind, registry in REGISTRIES.items():
+            components, origins = before[kind]
+            registry._module_dict.update(components)
+            registry.origins.update(origins)
+
+    def _owned(self, kind: str, name: str) -> bool:
+        """Whether a plugin that is in use has the component."""
+        return any(
+            name in report.components.get(kind, ())
+            for report in self.reports.values()
+            if report.loaded
+        )
 
     def caller(self, hook: str, name: str) -> Callable[..., Any]:
         """Calls the hook of one plugin alone."""
@@ -170,15 +221,17 @@ def load_plugins(modules: Iterable[str] = ()) -> None:
     new = [m for m in modules if m not in wanted]
     if new:
         os.environ[ENV_MODULES] = ",".join([*wanted, *new])
-        for module in new:  # another try for one that failed
-            if module in _plugins.reports and not _plugins.reports[module].loaded:
-                del _plugins.reports[module]
     try:
         _plugins.load()
     except PluginError:
         if new:
             os.environ[ENV_MODULES] = ",".join(wanted)
         raise
+
+
+def load_builtin() -> None:
+    """Register the toolkit's own components, if that has not been done."""
+    _plugins.load_builtin()
 
 
 def plugin_reports() -> list[PluginReport]:
@@ -234,28 +287,3 @@ def _check_contract(plugin: Any) -> None:
             if newer
             else "Update the plugin or install an older version of mcltoolkit",
         )
-
-
-def _components_of(
-    plugin: Any, name: str, before: dict[str, dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """What a plugin registered, now or when its modules were imported earlier: {kind: {name:
-    component}}."""
-    owners = {name, getattr(plugin, "__name__", name).split(".")[0]}
-    found = {
-        kind: {
-            component: made
-            for component, made in registry.module_dict.items()
-            if component not in before[kind] or registry.origins.get(component) in owners
-        }
-        for kind, registry in REGISTRIES.items()
-    }
-    return {kind: members for kind, members in found.items() if members}
-
-
-def _restore(before: dict[str, dict[str, Any]]) -> None:
-    for kind, registry in REGISTRIES.items():
-        for name in set(registry.module_dict) - set(before[kind]):
-            del registry._module_dict[name]
-            registry.origins.pop(name, None)
-        registry._module_dict.update(before[kind])

@@ -74,6 +74,10 @@ class Registry(mm.Registry):
     def _register_module(
         self, module: Any, module_name: str | list[str] | None = None, force: bool = False
     ) -> None:
+        from mcltoolkit.plugins import load_builtin, loading_plugin
+
+        if not module.__module__.startswith(f"{SCOPE}."):
+            load_builtin()  # so that a name of the toolkit's own is taken
         names = [module_name] if isinstance(module_name, str) else module_name
         if names is None:
             names = [module.__name__]
@@ -88,8 +92,6 @@ class Registry(mm.Registry):
                 )
         if names:
             super()._register_module(module, names, force)
-        from mcltoolkit.plugins import loading_plugin
-
         for name in names:
             self.origins[name] = loading_plugin() or module.__module__.split(".")[0]
 

@@ -19,6 +19,7 @@ from torch import nn
 from mcltoolkit import interfaces
 from mcltoolkit.errors import PluginError, near_matches
 from mcltoolkit.interfaces import FILLED_IN
+from mcltoolkit.registry import REGISTRIES
 
 
 class SignatureError(PluginError):
@@ -26,11 +27,18 @@ class SignatureError(PluginError):
 
     Attributes:
         place: `FILE:LINE` of it, as far as known.
+        remedy: what to do about it.
     """
 
-    def __init__(self, message: str, place: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        place: str = "",
+        remedy: str = "Give it these arguments, update the plugin",
+    ) -> None:
         super().__init__(message)
         self.place = place
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -80,11 +88,13 @@ def check_components(components: Mapping[str, Mapping[str, Any]]) -> None:
             if kind in CALLS and inspect.isclass(component):
                 problem = _problem(kind, component)
                 if problem:
-                    raise SignatureError(f"{kind[:-1]} {name!r}: {problem}", place(component))
+                    what = REGISTRIES[kind].name
+                    raise SignatureError(f"{what} {name!r}: {problem}", place(component))
 
 
 def check_hooks(manager: pluggy.PluginManager, plugin: Any, contract: Any) -> list[str]:
-    """Names of the hooks that a plugin implements.
+    """Names of the hooks that a plugin implements; those that are unknown and marked as optional
+    are left out.
 
     Args:
         manager: knows which functions are marked.
@@ -104,11 +114,15 @@ def check_hooks(manager: pluggy.PluginManager, plugin: Any, contract: Any) -> li
         if options is None:
             continue
         function, name = getattr(plugin, attribute), options.get("specname") or attribute
+        if name not in known and options.get("optionalhook"):
+            continue
         if name not in known:
             raise SignatureError(
                 f"the contract has no hook {name!r}{near_matches(name, known)}; its hooks are "
                 f"{', '.join(known)}",
                 place(function),
+                "Correct the name, update mcltoolkit if the plugin was made for a newer one, mark "
+                "the function with hookimpl(optionalhook=True)",
             )
         others = [argument for argument in _needed(function) if argument not in known[name]]
         if others:

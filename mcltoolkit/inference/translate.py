@@ -81,5 +81,10 @@ def translate(
 
 def stride(model: Translator) -> int:
     """What height and width must be multiples of."""
-    parts = (model.condition_encoder, model.image_encoder, model.generator)
-    return math.lcm(*(int(getattr(part, "stride", 1)) for part in parts))
+    parts = (
+        model.condition_encoder,
+        model.image_encoder,
+        model.correspondence,
+        model.generator,
+    )
+    return math.lcm(*(int(getattr(p, "multiple", getattr(p, "stride", 1))) for p in parts))

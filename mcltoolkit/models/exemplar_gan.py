@@ -122,6 +122,7 @@ class ExemplarGAN(BaseModel):
         """Forward pass and weighted generator-side losses, with the discriminator frozen."""
         self._check_requirements(batch)
         translation = self(batch)
+        self._check_made(translation)
         if self.discriminator is not None:
             discriminator = unwrap(self.discriminator)
             discriminator.requires_grad_(False)
@@ -230,6 +231,17 @@ class ExemplarGAN(BaseModel):
                 f"makes{near_matches(name, sorted(made))}; it makes {', '.join(sorted(made))}: use "
                 f"a part that provides it, or set these losses to None"
             )
+
+    def _check_made(self, translation: Translation) -> None:
+        """Refuse a correspondence that cannot make what was asked for."""
+        for name in ("warped_labels", "cycle"):
+            if name in self.outputs and getattr(translation.alignment, name) is None:
+                objective: GeneratorObjective = unwrap(self.losses)
+                part = type(unwrap(self.translator).correspondence).__name__
+                raise ConfigError(
+                    f"losses {objective.users_of(name)} read '{name}', which model.correspondence "
+                    f"({part}) does not make; use one that does, or set these losses to None"
+                )
 
     def _check_requirements(self, batch: Batch) -> None:
         for name in OF_BATCH:

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from mcltoolkit.registry import CORRESPONDENCES
 from mcltoolkit.structures import Alignment, Batch, Match
-from mcltoolkit.testing.component import ComponentTests, Size, one_hot, random_labels
+from mcltoolkit.testing.component import (
+    ComponentTests,
+    Size,
+    one_hot,
+    random_labels,
+    tensors_in,
+)
 
 
 class CorrespondenceTests(ComponentTests):
@@ -20,6 +26,8 @@ class CorrespondenceTests(ComponentTests):
         in_channels: D, channels of the descriptors; 0 for a module that gets none.
         stride: image pixels per grid cell of the descriptors.
         supports: of `warped_labels` and `cycle`, those that the module makes.
+        other_exemplar: size (H, W) of an exemplar whose grid differs; None for a module that takes
+            exemplars of the condition's size only.
         match_tolerance: largest deviation of the match from what it promises, such as rows that
             sum to 1.
     """
@@ -30,36 +38,40 @@ class CorrespondenceTests(ComponentTests):
     in_channels: ClassVar[int] = 6
     stride: ClassVar[int] = 4
     supports: ClassVar[tuple[str, ...]] = ("warped_labels", "cycle")
+    other_exemplar: ClassVar[Size | None] = (64, 32)
     match_tolerance: ClassVar[float] = 1e-4
 
     def filled_in(self) -> dict[str, int]:
         """See `ComponentTests`."""
         return {"in_channels": self.in_channels, "condition_channels": self.condition_channels}
 
-    def make_inputs(self, size: Size, batch: int = 2) -> dict[str, Any]:
+    def make_inputs(
+        self, size: Size, batch: int = 2, exemplar_size: Size | None = None
+    ) -> dict[str, Any]:
         """See `ComponentTests`."""
-        grid = (size[0] // self.stride, size[1] // self.stride)
+        other = exemplar_size or size
 
-        def descriptors() -> Tensor | None:
+        def descriptors(size: Size) -> Tensor | None:
             if not self.in_channels:
                 return None
+            grid = (size[0] // self.stride, size[1] // self.stride)
             values = torch.randn(batch, self.in_channels, *grid)
             return F.normalize(values, dim=1).requires_grad_()
 
-        def conditions() -> Tensor:
+        def conditions(size: Size) -> Tensor:
             return one_hot(
                 random_labels(batch, self.condition_channels, size), self.condition_channels
             )
 
         return {
-            "condition_descriptors": descriptors(),
-            "exemplar_descriptors": descriptors(),
+            "condition_descriptors": descriptors(size),
+            "exemplar_descriptors": descriptors(other),
             "batch": Batch(
                 names=[str(index) for index in range(batch)],
-                exemplar=torch.rand(batch, 3, *size) * 2 - 1,
+                exemplar=torch.rand(batch, 3, *other) * 2 - 1,
                 paired=torch.zeros(batch, dtype=torch.bool),
-                condition=conditions(),
-                exemplar_condition=conditions(),
+                condition=conditions(size),
+                exemplar_condition=conditions(other),
                 truth=torch.rand(batch, 3, *size) * 2 - 1,
             ),
             "outputs": frozenset(self.supports),
@@ -69,17 +81,20 @@ class CorrespondenceTests(ComponentTests):
         """See `ComponentTests`."""
         names = ("warped", "warped_labels", "cycle", "guidance")
         found = {name: getattr(output, name) for name in names}
-        found |= {n: v for n, v in output.extras.items() if isinstance(v, Tensor)}
+        found |= tensors_in(output.extras)
         return {name: values for name, values in found.items() if values is not None}
 
     def check_outputs(self, module: Any, inputs: dict[str, Any], output: Any) -> None:
         """See `ComponentTests`."""
         assert isinstance(output, Alignment), f"returns {type(output).__name__}"
         batch: Batch = inputs["batch"]
-        size = batch.exemplar.shape[-2:]
-        assert output.warped.shape == batch.exemplar.shape, (
-            f"warped is {tuple(output.warped.shape)}, expected {tuple(batch.exemplar.shape)}"
+        assert batch.condition is not None
+        size = batch.condition.shape[-2:]
+        assert tuple(output.warped.shape) == (len(batch), 3, *size), (
+            f"warped is {tuple(output.warped.shape)}, expected {(len(batch), 3, *size)}"
         )
+        unnamed = set(output.extras) - set(getattr(module, "provides", ()))
+        assert not unnamed, f"extras {sorted(unnamed)} are not in `provides`"
         guidance = getattr(module, "guidance_channels", 3)
         if output.guidance is not None:
             expected = (len(batch), guidance, *size)
@@ -125,6 +140,26 @@ class CorrespondenceTests(ComponentTests):
         with torch.no_grad():
             output = module(**inputs)
         assert output.warped.shape == inputs["batch"].exemplar.shape
+
+    def test_provides(self) -> None:
+        """Each output named in `provides` is made when it is asked for."""
+        module = self.build().eval()
+        wanted = frozenset(getattr(module, "provides", ()))
+        inputs = self.inputs()
+        with torch.no_grad():
+            output = module(**{**inputs, "outputs": wanted | inputs["outputs"]})
+        missing = [name for name in wanted if output.extras.get(name) is None]
+        assert not missing, f"{missing} are in `provides`, asked for, and not in the extras"
+
+    def test_exemplar_of_another_size(self) -> None:
+        """The exemplar's grid may differ from the condition's."""
+        if self.other_exemplar is None:
+            return
+        module = self.build().eval()
+        torch.manual_seed(1)
+        inputs = self.make_inputs(self.sizes[0], exemplar_size=self.other_exemplar)
+        with torch.no_grad():
+            self.check_outputs(module, inputs, module(**inputs))
 
     def test_training_builds_on_fresh_matches(self) -> None:
         """A match looked at without a graph first still trains."""

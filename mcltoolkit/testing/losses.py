@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -72,10 +73,8 @@ class LossTests:
         load_plugins(self.plugins)
         torch.manual_seed(seed)
         losses = {"tested": {"type": self.component, **self.settings, **changes}}
-        made_by = LOSSES.get(self.component)
-        reads: frozenset[str] = getattr(made_by, "requires", frozenset())
-        if "discriminator" in reads and not issubclass(made_by, AdversarialTerm):
-            losses["adv"] = dict(ADVERSARIAL)
+        if not issubclass(LOSSES.get(self.component), AdversarialTerm):
+            losses["adv"] = dict(ADVERSARIAL)  # for a loss that reads the discriminator
         model: ExemplarGAN = MODELS.build({**SMALL_MODEL, **self.model, "losses": losses})
         return model.train()
 
@@ -148,13 +147,19 @@ class LossTests:
         raise AssertionError("a weight below 0 is taken; hand `weight` on to Loss.__init__")
 
     def test_mixed_precision(self) -> None:
-        """Under autocast the value is near that in float32, and its gradient finite."""
-        model = self.build()
-        translation = self.translation(model)
+        """Under autocast (bfloat16 on the CPU, float16 on CUDA) the value is near that in
+        float32."""
+        self._check_mixed_precision("cpu", torch.bfloat16)
+        if torch.cuda.is_available():
+            self._check_mixed_precision("cuda", torch.float16)
+
+    def _check_mixed_precision(self, device: str, dtype: torch.dtype) -> None:
+        model = self.build().to(device)
+        translation = self.translation(model, self.batch().to(device))
         plain = self.value(model, translation)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=dtype):
             mixed = self.value(model, translation)
-        assert mixed.isfinite(), "not finite under autocast"
+        assert mixed.isfinite(), f"not finite under autocast to {dtype}"
         error = float(
             (mixed.detach() - plain.detach()).abs() / plain.detach().abs().clamp_min(1e-3)
         )
@@ -165,12 +170,7 @@ class LossTests:
         model = self.build()
         for dtype in (torch.bfloat16, torch.float16):
             translation = self.translation(model)
-            cast: dict[str, Any] = {
-                name: value.to(dtype)
-                for name, value in vars(translation).items()
-                if isinstance(value, Tensor)
-            }
-            value = self.value(model, replace(translation, **cast))
+            value = self.value(model, _changed(translation, partial(_cast, dtype)))
             assert value.isfinite(), f"not finite for features in {dtype}"
             value.backward()
             for name, parameter in model.translator.named_parameters():
@@ -179,13 +179,15 @@ class LossTests:
             model.zero_grad()
 
     def test_degenerate_features(self) -> None:
-        """Features that are zero, all alike, or equal on both sides give finite values and
-        gradients: trainings begin and collapse there."""
+        """Features, images and warps that are zero, all alike, or equal to what they are compared
+        with give finite values and gradients: trainings begin and collapse there."""
         model = self.build()
         for kind in DEGENERATE:
             translation = _degenerate(self.translation(model), kind)
-            leaves = [v for v in vars(translation).values() if _leaf(v)]
-            value = self.value(model, translation)
+            held = [*vars(translation).values(), *vars(translation.alignment).values()]
+            leaves = [value for value in held if _leaf(value)]
+            torch.manual_seed(4)
+            value = model.losses(translation)["tested"]  # with image features of these images
             assert value.isfinite(), f"not finite for {kind} features"
             gradients = torch.autograd.grad(value, leaves, allow_unused=True)
             for gradient in gradients:
@@ -235,21 +237,37 @@ def _leaf(value: Any) -> bool:
     return isinstance(value, Tensor) and value.requires_grad and value.is_leaf
 
 
+def _changed(translation: Translation, change: Callable[[str, Tensor], Tensor]) -> Translation:
+    """A copy with `change(name, value)` for every tensor of the bundle and of its alignment."""
+
+    def changed(held: Any) -> dict[str, Any]:
+        return {n: change(n, v) for n, v in vars(held).items() if isinstance(v, Tensor)}
+
+    alignment = replace(translation.alignment, **changed(translation.alignment))
+    return replace(translation, alignment=alignment, **changed(translation))
+
+
+def _cast(dtype: torch.dtype, name: str, value: Tensor) -> Tensor:
+    return value.to(dtype)
+
+
 def _degenerate(translation: Translation, kind: str) -> Translation:
-    """Leaves in place of features, descriptors and the image."""
-    changed: dict[str, Any] = {}
-    for name, value in vars(translation).items():
-        if not isinstance(value, Tensor):
-            continue
+    """Leaves in place of features, descriptors, images and warps."""
+    truth = translation.batch.truth
+    known = {**vars(translation), **vars(translation.alignment)}
+    known |= {"fake": truth, "warped": truth, "cycle": translation.alignment.cycle_target}
+
+    def make(name: str, value: Tensor) -> Tensor:
         if kind == "zero":
             made = torch.zeros_like(value)
         elif kind == "constant":
             made = torch.full_like(value, value.shape[1] ** -0.5)
         else:
             same = name.replace("truth_", "condition_").replace("exemplar_", "condition_")
-            made = vars(translation)[same].detach().clone()
-        changed[name] = made.detach().requires_grad_()
-    return replace(translation, **changed)
+            made = known[same].clone()
+        return made.detach().requires_grad_()
+
+    return replace(_changed(translation, make), image_features=None)
 
 
 def _compare_ranks(attributes: dict[str, Any]) -> dict[str, float]:

@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from mcltoolkit.registry import CORRESPONDENCES, DISCRIMINATORS, ENCODERS, GENERATORS
 from mcltoolkit.structures import DiscriminatorPass, Painting
-from mcltoolkit.testing.component import ComponentTests, Size, one_hot, random_labels, refuses
+from mcltoolkit.testing.component import (
+    ComponentTests,
+    Size,
+    one_hot,
+    random_labels,
+    refuses,
+    tensors_in,
+)
 
 
 class EncoderTests(ComponentTests):
@@ -29,7 +36,7 @@ class EncoderTests(ComponentTests):
 
     def make_inputs(self, size: Size, batch: int = 2) -> dict[str, Any]:
         """See `ComponentTests`."""
-        return {"x": torch.randn(batch, self.in_channels, *size).requires_grad_()}
+        return {"x": torch.randn(batch, self.in_channels, *size)}
 
     def read_outputs(self, output: Any) -> dict[str, Tensor]:
         """See `ComponentTests`."""
@@ -117,8 +124,7 @@ class GeneratorTests(ComponentTests):
         """See `ComponentTests`."""
         if not isinstance(output, Painting):
             return {"image": output}
-        tensors = {n: v for n, v in output.extras.items() if isinstance(v, Tensor)}
-        return {"image": output.image, **tensors}
+        return {"image": output.image, **tensors_in(output.extras)}
 
     def check_outputs(self, module: Any, inputs: dict[str, Any], output: Any) -> None:
         """See `ComponentTests`."""

@@ -46,11 +46,6 @@ class UnusedLayer(Patches):
         self.idle = nn.Linear(2, 2)
 
 
-class DetachedInput(Patches):
-    def forward(self, x):
-        return super().forward(x.detach())
-
-
 class MixedSamples(Patches):
     def forward(self, x):
         return super().forward(x - x.mean(0, keepdim=True) / 2)
@@ -109,7 +104,6 @@ def check(base, component, settings=None, **attributes):
         (Patches, []),
         (WrongStride, ["test_shapes"]),
         (UnusedLayer, ["test_gradients"]),
-        (DetachedInput, ["test_gradients"]),
         (MixedSamples, ["test_samples_are_independent"]),
         (Overflow, ["test_mixed_precision"]),
         (Unseeded, ["test_deterministic", "test_samples_are_independent"]),
@@ -146,10 +140,16 @@ class Unnamed(Painter):
     provides = frozenset()
 
 
+class DetachedInput(Painter):
+    def forward(self, warped, condition):
+        return super().forward(warped.detach(), condition)
+
+
 def test_faults_of_generators():
     assert check(GeneratorTests, Painter) == []
     assert check(GeneratorTests, Unbounded) == ["test_shapes"]
     assert check(GeneratorTests, Unnamed) == ["test_shapes"]
+    assert check(GeneratorTests, DetachedInput) == ["test_gradients"]
 
 
 class Judge(nn.Module):
@@ -206,11 +206,34 @@ class LostLabels(CosineCorrespondence):
         return alignment
 
 
+class Talkative(CosineCorrespondence):
+    """Says more than it promises, and promises what it does not say."""
+
+    provides = frozenset({"promised"})
+
+    def forward(self, *inputs, **named):
+        alignment = super().forward(*inputs, **named)
+        alignment.extras["said"] = alignment.warped
+        return alignment
+
+
+class OneSize(CosineCorrespondence):
+    def make_match(self, ours, theirs):
+        if ours.shape != theirs.shape:
+            raise RuntimeError("sizes differ")
+        return super().make_match(ours, theirs)
+
+
 def test_faults_of_correspondences():
     settings = dict(embed=8, blocks=1)
-    assert check(CorrespondenceTests, HalfRows, settings) == ["test_shapes"]
-    assert check(CorrespondenceTests, OtherWarp, settings) == ["test_shapes"]
-    assert check(CorrespondenceTests, LostLabels, settings) == ["test_shapes"]
+    of_match = ["test_exemplar_of_another_size", "test_shapes"]
+    assert check(CorrespondenceTests, HalfRows, settings) == of_match
+    assert check(CorrespondenceTests, OtherWarp, settings) == of_match
+    assert set(check(CorrespondenceTests, LostLabels, settings)) >= {"test_shapes"}
+    found = check(CorrespondenceTests, Talkative, settings)
+    assert set(found) >= {"test_shapes", "test_provides"}
+    assert check(CorrespondenceTests, OneSize, settings) == ["test_exemplar_of_another_size"]
+    assert check(CorrespondenceTests, OneSize, settings, other_exemplar=None) == []
 
 
 class Distance(Loss):
@@ -240,6 +263,14 @@ class Angle(Distance):
         return super().forward(translation).sqrt()
 
 
+class WarpAngle(Distance):
+    """The same of the warped exemplar."""
+
+    def forward(self, translation):
+        warped = translation.alignment.warped.float()
+        return (warped - translation.batch.truth).square().mean().sqrt()
+
+
 class NoWeight(Distance):
     def __init__(self, weight=1.0):
         super().__init__()
@@ -263,6 +294,7 @@ class Alone(Distance):
         (Detached, ["test_gradients"]),
         (AMap, ["test_scalar"]),
         (Angle, ["test_degenerate_features"]),
+        (WarpAngle, ["test_degenerate_features"]),
         (NoWeight, ["test_weight"]),
         (HalfOnly, ["test_half_precision_features"]),
         (Alone, ["test_paired_only"]),

@@ -42,16 +42,18 @@ class ObserverHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Show a validation's metrics."""
-        self._evaluated(runner, "val", metrics)
+        self._evaluated(runner.iter, runner, "val", metrics)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Show a test's metrics."""
-        self._evaluated(runner, "test", metrics)
+        self._evaluated(max(runner.iter, self.loaded_step), runner, "test", metrics)
 
-    def _evaluated(self, runner: Runner, stage: str, metrics: dict[str, float] | None) -> None:
+    def _evaluated(
+        self, step: int, runner: Runner, stage: str, metrics: dict[str, float] | None
+    ) -> None:
         self.evaluations = _call(
             self.evaluations,
-            step=max(runner.iter, self.loaded_step),
+            step=step,
             stage=stage,
             metrics=dict(metrics or {}),
             work_dir=Path(runner.work_dir),

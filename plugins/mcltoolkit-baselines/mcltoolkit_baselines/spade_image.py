@@ -67,7 +67,7 @@ class SPADEImageGenerator(nn.Module):
 
     Attributes:
         stride: 2^(u + 1), size of the output over that of the coarse grid.
-        provides: `style_mean` and `style_logvar`, (B, D) each, in training with `use_vae`.
+        provides: `style_mean` and `style_logvar`, (B, D) each, with `use_vae`.
 
     Raises:
         ConfigError: a setting outside its range.
@@ -115,18 +115,9 @@ class SPADEImageGenerator(nn.Module):
         widths = {"head": (wide, wide), "middle_0": (wide, wide), "middle_1": (wide, wide)}
         widths |= {f"up_{i}": (wide >> i, wide >> (i + 1)) for i in range(ups)}
         self.doubled_before = frozenset(widths) - {"head", "middle_1"}
-        self.style: StyleEncoder | None = None
+        encoder: StyleEncoder | None = None
         if use_vae:
-            rows, columns = _checked_grid(start_grid)
-            settings = {"slope": slope, "init_gain": init_gain, **(style or {})}
-            self.style = _build_style(settings)
-            self.first: nn.Module = nn.Sequential(
-                nn.Linear(self.style.style_channels, wide * rows * columns),
-                nn.Unflatten(1, (wide, rows, columns)),
-            )
-        else:
-            self.provides = frozenset()
-            self.first = Conv(self.condition_channels, wide, 3, padding=1)
+            encoder = _build_style({"slope": slope, "init_gain": init_gain, **(style or {})})
         self.stages = nn.ModuleDict(
             {
                 name: SPADEResBlock(
@@ -136,7 +127,17 @@ class SPADEImageGenerator(nn.Module):
             }
         )
         self.last = Conv(base_width, 3, 3, padding=1)
+        if encoder is None:
+            self.provides = frozenset()
+            self.first: nn.Module = Conv(self.condition_channels, wide, 3, padding=1)
+        else:
+            rows, columns = _checked_grid(start_grid)
+            self.first = nn.Sequential(
+                nn.Linear(encoder.style_channels, wide * rows * columns),
+                nn.Unflatten(1, (wide, rows, columns)),
+            )
         init_weights(self, init_gain)
+        self.style = encoder  # after the draw above: its settings have a gain of its own
 
     def forward(self, warped: Tensor, condition: Tensor) -> Tensor | Painting:
         """Paint the image.

@@ -23,12 +23,6 @@ class TestSPADE(GeneratorTests):
     reads_warped = False
 
 
-class TestSPADEWithInstanceNorm(GeneratorTests):
-    component = "SPADEImageGenerator"
-    settings = dict(SPADE, spade_norm="instance")
-    reads_warped = False
-
-
 class TestSPADEWithStyle(GeneratorTests):
     component = "SPADEImageGenerator"
     settings = dict(SPADE, **STYLE)
