@@ -73,8 +73,8 @@ def plugin_names(name: str, kind: str) -> Names:
     entry = short.replace("-", "_")
     if package in OWN_FOLDERS or not entry.isidentifier() or keyword.iskeyword(entry):
         raise ConfigError(
-            f"plugin name {name!r} cannot be used: {entry!r} is no name for something in Python, or "
-            f"that of a part of the package; choose another, such as sharp-edges"
+            f"plugin name {name!r} cannot be used: {entry!r} is no name for something in Python, "
+            f"or that of a part of the package; choose another, such as sharp-edges"
         )
     found = [
         e.dist.name for e in entry_points(group=ENTRY_POINT_GROUP) if e.name == entry and e.dist

@@ -68,7 +68,10 @@ def test_a_style_start_replaces_the_first_convolution():
 
 def test_the_style_encoder_has_a_gain_of_its_own():
     torch.manual_seed(0)
-    small, large = (tiny_vae(init_gain=0.02, style=dict(init_gain=g)) for g in (0.02, 1.0))
+    small, large = (
+        tiny(use_vae=True, start_grid=(2, 3), style={**STYLE, "init_gain": gain})
+        for gain in (0.02, 1.0)
+    )
     ratio = large.style.mean.weight.std() / small.style.mean.weight.std()
     assert 30 < ratio < 75, "1 / 0.02"
     assert 0.5 < large.last.weight.std() / small.last.weight.std() < 2
