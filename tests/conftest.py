@@ -67,7 +67,7 @@ def load_plugin(tmp_path, monkeypatch):
     from mcltoolkit.registry import REGISTRIES
 
     plugins.load_plugins()
-    before = {kind: dict(registry.module_dict) for kind, registry in REGISTRIES.items()}
+    before = {kind: (dict(r.module_dict), dict(r.origins)) for kind, r in REGISTRIES.items()}
     loaded = []
 
     def load(name, code):
@@ -84,7 +84,7 @@ def load_plugin(tmp_path, monkeypatch):
         if plugins._plugins.manager.has_plugin(name):
             plugins._plugins.manager.unregister(name=name)
         plugins._plugins.reports.pop(name, None)
-    plugins._restore(before)
+    plugins._plugins._restore(set(loaded), before)
 
 
 @pytest.fixture(autouse=True)
