@@ -43,6 +43,22 @@ def test_a_plugins_command_runs(load_plugin, capsys):
     assert re.search(r"functions +add_commands", capsys.readouterr().out)
 
 
+def test_commands_with_commands_of_their_own(load_plugin, capsys):
+    load_plugin(
+        "lab",
+        """
+        @hookimpl
+        def add_commands(commands):
+            inner = commands.add_parser("lab").add_subparsers(dest="what")
+            inner.add_parser("open").set_defaults(run=lambda options: print("open"))
+        """,
+    )
+    assert ended("lab", "open") == 0
+    assert capsys.readouterr().out == "open\n"
+    assert ended("lab") == 2
+    assert "lab needs one of its own commands" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

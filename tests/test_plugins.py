@@ -198,6 +198,97 @@ def test_a_config_may_name_a_module_that_its_entry_point_has_loaded(site):
     assert warned == []
 
 
+TRY = """
+from mcltoolkit import ENCODERS, LOSSES
+from mcltoolkit.errors import PluginError
+from mcltoolkit.plugins import load_plugins
+"""
+
+
+def test_a_broken_plugin_that_a_config_names_is_an_error_however_it_is_found(site):
+    site.install("brokenp", "raise ValueError('no luck')\n")
+    done = site.run(
+        TRY
+        + """
+for _ in range(2):
+    try:
+        load_plugins(["brokenp"])
+    except PluginError as error:
+        print(error)
+"""
+    )
+    assert done.stdout.count("plugin 'brokenp' (config") == 2, done.stderr
+    done = site.run(TRY + "load_plugins()", MCLTOOLKIT_PLUGINS="brokenp")
+    assert done.returncode == 1
+    assert "PluginError" in done.stderr
+
+
+def test_an_entry_point_does_not_hide_a_module_of_its_name(site):
+    site.install("real_package", LOSS.format(name="PackageLoss"))
+    (site.path / "real_package-1.0.dist-info" / "entry_points.txt").write_text(
+        "[mcltoolkit.plugins]\nnotes = real_package\n"
+    )
+    (site.path / "notes.py").write_text(LOSS.format(name="NotesLoss"))
+    done = site.run(
+        TRY
+        + """
+load_plugins(["notes"])
+print(LOSSES.get("PackageLoss").__name__, LOSSES.get("NotesLoss").__name__)
+"""
+    )
+    assert "PackageLoss NotesLoss" in done.stdout, done.stderr
+
+
+def test_a_name_of_the_toolkits_own_is_taken_from_the_start(site):
+    done = site.run(
+        TRY
+        + """
+from torch import nn
+try:
+    @ENCODERS.register_module()
+    class DomainEncoder(nn.Module):
+        pass
+except KeyError as error:
+    print(error)
+load_plugins()
+print(ENCODERS.get("DomainEncoder").__module__, len(LOSSES))
+"""
+    )
+    assert "the encoder 'DomainEncoder' is already registered by mcltoolkit" in done.stdout
+    assert "mcltoolkit.encoders.domain" in done.stdout, done.stderr
+
+
+def test_a_rejected_plugin_leaves_no_trace_even_of_what_was_imported_before(site):
+    wrong = LOSS.format(name="WrongLoss").replace("forward(self, translation)", "forward(self)")
+    forced = LOSS.format(name="CycleLoss").replace(
+        "register_module()", "register_module(force=True)"
+    )
+    site.install("wrong", wrong)
+    site.install("forced", forced + "\nraise ValueError('no luck')\n")
+    done = site.run(
+        "import warnings; warnings.simplefilter('ignore')\nimport wrong\n"
+        + TRY
+        + """
+load_plugins()
+print("WrongLoss" in LOSSES.module_dict, LOSSES.origin("CycleLoss"), LOSSES.get("CycleLoss"))
+"""
+    )
+    assert "False mcltoolkit <class 'mcltoolkit.losses.cycle.CycleLoss'>" in done.stdout, (
+        done.stderr
+    )
+
+
+def test_a_hook_of_a_newer_toolkit_may_be_optional(site):
+    newer = LOSS.format(name="NewLoss") + "\n@hookimpl({})\ndef dream(sheep):\n    pass\n"
+    site.install("optional", newer.format("optionalhook=True"))
+    site.install("required", newer.replace("NewLoss", "OtherLoss").format(""))
+    reports, _ = site.reports()
+    assert reports["optional"]["components"] == {"losses": ["NewLoss"]}
+    assert "no hook 'dream'" in reports["required"]["problem"]
+    assert "update mcltoolkit" in reports["required"]["remedy"]
+    assert "optionalhook=True" in reports["required"]["remedy"]
+
+
 def test_module_named_by_a_config_must_load(site):
     done = site.run(
         """

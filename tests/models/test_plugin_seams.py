@@ -114,6 +114,12 @@ def test_a_correspondence_that_matches_features_needs_encoders(build):
         build(correspondence=dict(type="CosineCorrespondence", embed=4, blocks=0))
 
 
+def test_a_correspondence_that_does_not_make_what_a_loss_reads(build, scenes):
+    model = build(losses=dict(cycle=dict(type="CycleLoss")))
+    with pytest.raises(ConfigError, match=r"\['cycle'\] read 'cycle'.*\(Overlay\) does not make"):
+        model.generator_losses(scenes().with_one_hot(6))
+
+
 @pytest.mark.parametrize("missing", ["condition_encoder", "image_encoder"])
 def test_one_encoder_alone(build, missing):
     encoder = dict(type="DomainEncoder", base_width=4)

@@ -67,6 +67,17 @@ def test_plugins_see_steps_and_evaluations(load_plugin, config, tmp_path):
     assert folder.is_relative_to(tmp_path / "work" / "test")
 
 
+def test_steps_of_a_training_that_starts_from_another_ones_weights(load_plugin, config, tmp_path):
+    train(config)
+    load_plugin("watcher", WATCHER)
+    config.load_from = str(tmp_path / "work" / "iter_3.pth")
+    config.train_cfg.max_iters = 2
+    train(config)
+    watcher = sys.modules["watcher"]
+    assert [step for step, _, _ in watcher.steps] == [1, 2]
+    assert [(step, stage) for step, stage, _, _ in watcher.evaluations] == [(2, "val")]
+
+
 def test_a_failing_observer_is_reported_once_and_training_goes_on(load_plugin, config, recwarn):
     load_plugin("watcher", WATCHER)
     file = load_plugin("broken", BROKEN)
