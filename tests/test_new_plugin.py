@@ -34,25 +34,31 @@ def run(*command, site, cwd):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_new_plugin_installs_conforms_and_trains(kind, tmp_path, capsys):
-    main(["new-plugin", "Sharp.Edges", "--kind", kind, "--out", str(tmp_path)])
-    folder, site = tmp_path / "sharp-edges", tmp_path / "site"
-    printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in printed if line.startswith("  ")] == [
-        "pip", "python", "python",
-    ]  # fmt: skip
-    for file in folder.rglob("*"):
-        assert file.is_dir() or not STAND_IN.search(file.read_text()), file
+def test_new_plugins_install_conform_and_train(tmp_path, capsys):
+    """All kinds in one environment: a process each for pip, tests and list would take minutes."""
+    site, folders = tmp_path / "site", []
+    for kind in KINDS:
+        main(["new-plugin", f"Edgy.{kind}", "--kind", kind, "--out", str(tmp_path)])
+        folders.append(tmp_path / f"edgy-{kind}")
+        printed = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in printed if line.startswith("  ")] == [
+            "pip", "python", "python",
+        ]  # fmt: skip
+        for file in folders[-1].rglob("*"):
+            assert file.is_dir() or not STAND_IN.search(file.read_text()), file
     run(
         "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", site,
-        folder, site=site, cwd=tmp_path,
+        *folders, site=site, cwd=tmp_path,
     )  # fmt: skip
-    tested = run("-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests", site=site,
-                 cwd=tmp_path)  # fmt: skip
-    assert int(re.search(r"(\d+) passed", tested)[1]) >= 10, tested
+    tested = run(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib",
+        *(folder / "tests" for folder in folders), site=site, cwd=tmp_path,
+    )  # fmt: skip
+    assert int(re.search(r"(\d+) passed", tested)[1]) >= 10 * len(KINDS), tested
     listed = run("-m", "mcltoolkit.cli", "plugins", site=site, cwd=tmp_path)
-    assert re.search(rf"sharp_edges  \(entry.*\n  \w+ +SharpEdges{kind.capitalize()}\n", listed)
+    for kind in KINDS:
+        part = f"Edgy{kind.capitalize()}"
+        assert re.search(rf"edgy_{kind}  \(entry.*\n  \w+ +{part}\n", listed)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Each package of plugins/, installed alone: found, tested by its own tests, trained on 2 ranks."""
+"""Each package of plugins/, installed alone: found, conformant, trained on 2 ranks.
+
+Its other tests run where all packages are installed, see tools/check.sh.
+"""
 
 import importlib.util
 import os
@@ -49,10 +52,11 @@ def test_package_alone(package, tool, tmp_path):
     installed_before = installed_here()
     assert not (sources & others) - installed_before, "one package does not bring another"
 
-    done = tool(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", package / "tests", **alone)
+    tests = package / "tests" / "test_conformance.py"
+    done = tool(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, **alone)
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed, done.stdout[-2000:]
-    assert int(passed[1]) >= 10
+    assert int(passed[1]) >= 9
 
     (config, *_) = sorted((package / "configs").glob("*_scenes.py"))
     work = tmp_path / "work"
