@@ -15,8 +15,8 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 if [ $# -gt 0 ]; then
   exec python -m pytest --numprocesses 2 "$@"
 fi
-python -m pytest --numprocesses 2
+python -m pytest --numprocesses 2 --dist worksteal
 echo "==> the packages of plugins/, and the toolkit's tests again with all of them installed"
 python tests/plugin_environment.py .venv-plugins plugins/*/
-exec .venv-plugins/bin/python -m pytest --numprocesses 2 -m "not integration" \
+exec .venv-plugins/bin/python -m pytest --numprocesses 2 --dist worksteal -m "not integration" \
   --ignore-glob "*/plugins/*/tests/test_conformance.py" --ignore=tests/testing tests plugins
