@@ -2,7 +2,7 @@
 
 A config of a plugin or of a user's own folder may inherit from `mcltoolkit::mclnet_scenes.py`, and
 the tools take such a name in place of a path. mmengine has names of this form too, but looks them
-up with pkg_resources, which current installations lack; `read_config` answers those of the toolkit.
+up with a module that current installations lack; `read_config` answers those of the toolkit.
 """
 
 from __future__ import annotations
