@@ -62,6 +62,6 @@ def test_a_readme_names_every_config_and_compares(package):
             assert config.name in text, config.name
     assert not re.search(r"^(TABLE|FULL)$", text, re.MULTILINE)
     tables = [line for line in text.splitlines() if line.startswith("|")]
-    measured = [line for line in tables if re.search(r"\d ?± ?\d|\| ?0\.\d+ ", line)]
+    measured = [line for line in tables if re.search(r"\d ?± ?\d|\| ?0\.\d+[ ,]", line)]
     matrix = yaml.safe_load((package / "configs" / "compare.yaml").read_text())
     assert len(measured) >= len(matrix["changes"])
