@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
+from mcltoolkit.losses.positions import draw_positions
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import Translation
 
@@ -282,14 +283,7 @@ class MarginalContrastiveLoss(Loss):
 
     def _sample(self, condition: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D, h, w) maps -> (B, P, D) features of the same positions, float32."""
-        x, y = (at_least_float32(m).flatten(2).transpose(1, 2) for m in (condition, image))
-        batch, total, channels = x.shape
-        if self.positions is None or self.positions >= total:
-            return x, y
-        draws = torch.rand(1 if self.shared_positions else batch, total, device=x.device)
-        chosen = draws.topk(self.positions, dim=1).indices
-        index = chosen.unsqueeze(2).expand(batch, -1, channels)
-        return x.gather(1, index), y.gather(1, index)
+        return draw_positions(condition, image, self.positions, self.shared_positions)
 
     def _checked_schedule(self, schedule: Mapping[str, float] | None) -> tuple[float, float] | None:
         if schedule is None:

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mcltoolkit.errors import ToolkitError
 from mcltoolkit.interfaces import FILLED_IN
+from mcltoolkit.plugins import load_plugins
 from mcltoolkit.registry import Registry, build_component
 from mcltoolkit.testing.ranks import ranks
 
@@ -69,8 +70,6 @@ class ComponentTests:
     def build(self, seed: int = 0) -> nn.Module:
         """The component, with random weights of that seed."""
         assert self.component, f"{type(self).__name__}.component names no registered {self.kind}"
-        from mcltoolkit.plugins import load_plugins
-
         load_plugins(self.plugins)
         torch.manual_seed(seed)
         module: nn.Module = build_component(
@@ -151,7 +150,7 @@ class ComponentTests:
             for name, values in mixed.items():
                 assert values.isfinite().all(), f"{name} under autocast to {dtype} is not finite"
                 if self.amp_tolerance is not None:
-                    error = _deviation(values, plain[name])
+                    error = deviation(values, plain[name])
                     assert error <= self.amp_tolerance, f"{name} under {dtype} is {error:.3g} off"
             _backward(mixed)
             for name, parameter in module.named_parameters():
@@ -167,7 +166,7 @@ class ComponentTests:
             ours = self.outputs(module, inputs)
             theirs = self.outputs(module.cuda(), _moved(inputs, "cuda"))
         for name, values in ours.items():
-            error = _deviation(theirs[name].cpu(), values)
+            error = deviation(theirs[name].cpu(), values)
             assert error < 1e-2, f"{name} on CUDA is {error:.3g} off"
 
     def test_state_dict_round_trip(self) -> None:
@@ -202,7 +201,7 @@ class ComponentTests:
             singles = [self.outputs(module, _sample(inputs, index)) for index in range(2)]
         for name, values in both.items():
             apart = torch.cat([single[name] for single in singles])
-            error = _deviation(values, apart)
+            error = deviation(values, apart)
             assert error <= self.batch_tolerance, f"{name} of a batch is {error:.3g} off"
 
     def test_distributed(self) -> None:
@@ -258,7 +257,7 @@ def _compare_ranks(spec: tuple[type[ComponentTests], dict[str, Any]]) -> dict[st
         mean /= dist.get_world_size()
         gradient = found[name].grad
         assert gradient is not None
-        deviations[name] = _deviation(gradient, mean)
+        deviations[name] = deviation(gradient, mean)
     return deviations
 
 
@@ -305,7 +304,8 @@ def _backward(outputs: Mapping[str, Tensor]) -> None:
         torch.stack(terms).sum().backward()
 
 
-def _deviation(found: Tensor, expected: Tensor) -> float:
+def deviation(found: Tensor, expected: Tensor) -> float:
+    """||found - expected|| / ||expected||; the numerator where that is 0."""
     found, expected = found.detach().double(), expected.detach().double()
     size = float(expected.norm())
     return float((found - expected).norm()) / (size if size > 1e-8 else 1.0)

@@ -18,9 +18,10 @@ from mcltoolkit.errors import ConfigError
 from mcltoolkit.losses.audit import reaches
 from mcltoolkit.losses.base import AdversarialTerm, Loss
 from mcltoolkit.models.exemplar_gan import ExemplarGAN
+from mcltoolkit.plugins import load_plugins
 from mcltoolkit.registry import LOSSES, MODELS
 from mcltoolkit.structures import Batch, Translation, collate
-from mcltoolkit.testing.component import _deviation
+from mcltoolkit.testing.component import deviation
 from mcltoolkit.testing.ranks import ranks
 
 CLASSES = 6
@@ -67,8 +68,6 @@ class LossTests:
 
     def build(self, seed: int = 0, **changes: Any) -> ExemplarGAN:
         """A small model whose objective has the loss as the term `tested`."""
-        from mcltoolkit.plugins import load_plugins
-
         assert self.component, f"{type(self).__name__}.component names no registered loss"
         load_plugins(self.plugins)
         torch.manual_seed(seed)
@@ -124,7 +123,6 @@ class LossTests:
         )
         own = [p for p in self.term(model).parameters() if p.requires_grad]
         everything = [*model.translator.parameters(), *own]
-        value = self.value(model, self.translation(model))
         gradients = torch.autograd.grad(value, everything, allow_unused=True)
         for gradient in gradients:
             assert gradient is None or gradient.isfinite().all(), "a gradient is not finite"
@@ -295,5 +293,5 @@ def _compare_ranks(attributes: dict[str, Any]) -> dict[str, float]:
         dist.all_reduce(mean)
         gradient = found[name].grad
         assert gradient is not None
-        deviations[name] = _deviation(gradient, mean / dist.get_world_size())
+        deviations[name] = deviation(gradient, mean / dist.get_world_size())
     return deviations

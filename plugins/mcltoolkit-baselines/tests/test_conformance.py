@@ -53,12 +53,6 @@ class TestIdentity(CorrespondenceTests):
     component = "IdentityCorrespondence"
     in_channels = 0
 
-    # nothing is learned, so nothing carries a gradient
-    test_gradients = None
-    test_mixed_precision = None
-    test_deterministic = None
-    test_distributed = None
-
 
 class TestStyleKL(LossTests):
     component = "StyleKLLoss"

@@ -6,9 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Shorter vectors are not stretched to unit length: the gradient of a zero vector stays finite,
-# in float16 too.
-MIN_NORM = 1e-3
+from mcltoolkit.losses.marginal import MIN_NORM
 
 
 def unit_rows(rows: Tensor) -> Tensor:

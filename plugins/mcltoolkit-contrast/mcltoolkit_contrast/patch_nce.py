@@ -25,11 +25,11 @@ from mcltoolkit.layers import without_autocast
 from mcltoolkit.losses import Loss
 from mcltoolkit.losses.marginal import ProjectionHead
 from mcltoolkit.losses.paired import paired_mean
+from mcltoolkit.losses.positions import draw_positions
 from mcltoolkit.losses.vgg import LAYERS as VGG_LAYERS
 from mcltoolkit.losses.vgg import WIDTHS
 from mcltoolkit.structures import Translation
 from mcltoolkit_contrast.info_nce import info_nce, unit_rows
-from mcltoolkit_contrast.patches import draw_patches
 
 FEATURES = ("vgg", "descriptors", "encoder")
 NEGATIVES = ("image", "batch")
@@ -159,7 +159,7 @@ class PatchNCELoss(Loss):
             for name, output, truth in self._maps(translation):
                 anchor, key = (
                     self._project(name, rows)
-                    for rows in draw_patches(output, truth, self.positions, self.shared_positions)
+                    for rows in draw_positions(output, truth, self.positions, self.shared_positions)
                 )
                 values = self.contrast(anchor, key.detach() if self.detach_keys else key).mean(
                     dim=1

@@ -1,14 +1,14 @@
-"""Patches of two feature maps: rows at the same, randomly drawn positions, as in CUT."""
+"""The same, randomly drawn positions of two feature maps, as contrastive losses compare them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from mcltoolkit.layers import at_least_float32
+from mcltoolkit.layers.precision import at_least_float32
 
 
-def draw_patches(
+def draw_positions(
     first: Tensor, second: Tensor, positions: int | None, shared: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Features of the same positions of two maps, without replacement, in float32 or more.
