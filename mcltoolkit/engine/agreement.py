@@ -1,0 +1,33 @@
+"""What ranks must decide alike: to stop, to skip a step, that a file was written."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+
+_groups: dict[dist.ProcessGroup, dist.ProcessGroup] = {}
+
+
+def any_rank(*flags: bool) -> tuple[bool, ...]:
+    """Each flag as it is once one rank has raised it; every rank must call at the same point.
+
+    The exchange runs over the CPU, so that an accelerator's queue is not waited for. Without a
+    process group the flags are returned as they are.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return flags
+    raised = torch.tensor(flags, dtype=torch.int32)
+    dist.all_reduce(raised, op=dist.ReduceOp.MAX, group=cpu_group())
+    return tuple(bool(value) for value in raised.tolist())
+
+
+def cpu_group() -> dist.ProcessGroup:
+    """All ranks over gloo; made at the first call, which every rank must take part in."""
+    default = dist.group.WORLD
+    assert default is not None
+    if dist.get_backend() == "gloo":
+        return default
+    if default not in _groups:
+        _groups.clear()  # of a process group that was taken down
+        _groups[default] = dist.new_group(backend="gloo")
+    return _groups[default]
