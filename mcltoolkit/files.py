@@ -14,8 +14,8 @@ from mcltoolkit.errors import ConfigError
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside `path` to write to, whose folder is made; renamed to `path` once all
-    went well, removed otherwise.
+    """A temporary name beside `path` to write to, whose folder is made; flushed to the disk and
+    renamed to `path` once all went well, removed otherwise.
 
     Raises:
         ConfigError: the place cannot be written.
@@ -26,7 +26,9 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
+            _flush(part)
             os.replace(part, path)
+            _flush(path.parent)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
@@ -34,6 +36,17 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"cannot write {path}: {error.strerror or error}; free the place or choose another "
             f"output folder"
         ) from error
+
+
+def _flush(path: Path) -> None:
+    """Until it is on the disk; a folder's entries where the system can say so."""
+    if path.is_dir() and os.name == "nt":
+        return
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:

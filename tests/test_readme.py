@@ -165,7 +165,7 @@ def test_the_plugin_example_trains(tmp_path, tiny_config):
         f"model = dict(losses=dict(dark={loss}))\n"
         "train_cfg = dict(max_iters=1)\n"
         "default_hooks = dict(checkpoint=dict(interval=1))\n"
-        "custom_hooks = [dict(type='LossAuditHook'), dict(type='PlainCheckpointHook')]\n"
+        "custom_hooks = [dict(type='LossAuditHook')]\n"
         "val_dataloader = None\nval_cfg = None\nval_evaluator = None\n"
     )
     done = subprocess.run(

@@ -15,9 +15,9 @@ sys.path.insert(0, os.getcwd())
 
 from mmengine.config import DictAction
 
+from mcltoolkit.engine.checkpoints import latest_checkpoint
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.launch import (
-    latest_checkpoint,
     run_tool,
     scalars_file,
     test,

@@ -18,8 +18,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=True,
         default=False,
-        metavar="CHECKPOINT",
-        help="go on from the newest checkpoint of the work directory, or from the given one",
+        metavar="auto|CHECKPOINT",
+        help="go on from the newest whole checkpoint of the work directory (auto: if there is "
+        "one), or from the given one",
     )
 
 

@@ -26,7 +26,6 @@ custom_hooks = [
     dict(type="ProgressHook"),
     dict(type="LossAuditHook"),
     dict(type="GridHook"),
-    dict(type="PlainCheckpointHook"),
 ]
 log_processor = dict(type="LogProcessor", by_epoch=False, window_size=50)
 log_level = "INFO"

@@ -10,7 +10,7 @@ from typing import Any
 from mcltoolkit.ablation.matrix import slug
 from mcltoolkit.ablation.plan import Evaluation, Run
 from mcltoolkit.ablation.settings import differences, training_part, write_difference
-from mcltoolkit.engine.launch import latest_checkpoint
+from mcltoolkit.engine.checkpoints import latest_checkpoint
 from mcltoolkit.errors import ConfigError
 
 NOT_RUN = "not run yet"

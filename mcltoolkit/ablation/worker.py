@@ -26,8 +26,9 @@ import mcltoolkit
 from mcltoolkit.ablation.plan import Run
 from mcltoolkit.ablation.results import read_json
 from mcltoolkit.ablation.settings import as_python, training_part
+from mcltoolkit.engine.checkpoints import checkpoints_in, latest_checkpoint
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.engine.launch import latest_checkpoint, scalars_file, test, train
+from mcltoolkit.engine.launch import scalars_file, test, train
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.files import write_atomically, write_json
 from mcltoolkit.registry import HOOKS
@@ -112,9 +113,9 @@ def _train(folder: Path) -> dict[str, Any]:
         *(config.get("custom_hooks") or []),
         dict(type="StepFileHook", path=str(folder / "step")),
     ]
-    resume = _has_checkpoint(folder / "train")
+    resume = bool(checkpoints_in(folder / "train"))
     started = time.perf_counter()
-    runner = train(config, resume=resume)
+    runner = train(config, resume="auto")
     ended = {
         "checkpoint": Path(latest_checkpoint(folder / "train")).name,
         "steps": runner.max_iters,
@@ -123,14 +124,6 @@ def _train(folder: Path) -> dict[str, Any]:
     }
     write_json(folder / "trained.json", ended)
     return ended
-
-
-def _has_checkpoint(work_dir: Path) -> bool:
-    try:
-        latest_checkpoint(work_dir)
-    except ConfigError:
-        return False
-    return True
 
 
 def _versions() -> dict[str, str]:

@@ -2,10 +2,10 @@
 
 from mcltoolkit.engine.distributed import SeparateDDP
 from mcltoolkit.engine.hooks import (
+    CheckpointHook,
     EMAHook,
     GridHook,
     LossAuditHook,
-    PlainCheckpointHook,
     ProgressBarHook,
     ProgressHook,
     ReportHook,
@@ -20,12 +20,12 @@ from mcltoolkit.engine.runner import TranslationRunner
 
 __all__ = [
     "AutocastOptimWrapper",
+    "CheckpointHook",
     "ConstantThenLinearLR",
     "EMAHook",
     "GANOptimWrapperConstructor",
     "GridHook",
     "LossAuditHook",
-    "PlainCheckpointHook",
     "ProgressBarHook",
     "ProgressHook",
     "ReportHook",

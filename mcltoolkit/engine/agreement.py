@@ -29,5 +29,7 @@ def cpu_group() -> dist.ProcessGroup:
         return default
     if default not in _groups:
         _groups.clear()  # of a process group that was taken down
-        _groups[default] = dist.new_group(backend="gloo")
+        made = dist.new_group(backend="gloo")
+        assert isinstance(made, dist.ProcessGroup)
+        _groups[default] = made
     return _groups[default]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -12,11 +13,15 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import get_rank
 from mmengine.logging import print_log
 
+from mcltoolkit.engine.agreement import cpu_group
+from mcltoolkit.engine.checkpoints import newest_whole, nothing_to_resume
 from mcltoolkit.engine.config import check_writable
 from mcltoolkit.engine.distributed import init_process_group
 from mcltoolkit.engine.runner import TranslationRunner
+from mcltoolkit.engine.stopping import TrainingStopped
 from mcltoolkit.errors import ConfigError, ToolkitError
 
 QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -27,16 +32,20 @@ def train(config: Config, *, resume: bool | str = False, amp: bool = False) -> T
 
     Args:
         config: from `load_config`; its work directory receives logs, checkpoints and pictures.
-        resume: True goes on from the newest checkpoint of the work directory, a path from that one.
+        resume: True goes on from the newest whole checkpoint of the work directory, `'auto'` does
+            so where there is one and starts anew otherwise, a path goes on from that file.
         amp: mixed precision: float16 on CUDA, bfloat16 elsewhere.
 
     Raises:
         ConfigError: nothing to resume, or the work directory cannot be written.
+        WeightsError: no checkpoint of the work directory is whole, or it does not fit the config.
+        TrainingStopped: a signal ended the training; its checkpoint is saved.
     """
     config = _prepare(config)
     if resume:
-        config.resume = True
-        config.load_from = resume if isinstance(resume, str) else latest_checkpoint(config.work_dir)
+        found = _to_resume(config.work_dir, resume)
+        if found is not None:
+            config.resume, config.load_from = True, found
     if amp:
         for side in ("generator", "discriminator"):
             if side in config.optim_wrapper:
@@ -90,24 +99,6 @@ def test(
     return TranslationRunner.from_cfg(config).test()
 
 
-def latest_checkpoint(work_dir: str | Path) -> str:
-    """The newest whole checkpoint of a work directory.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    found = sorted(
-        (p for p in Path(work_dir).glob("iter_*.pth") if p.stem.removeprefix("iter_").isdecimal()),
-        key=lambda p: int(p.stem.removeprefix("iter_")),
-    )
-    if not found:
-        raise ConfigError(
-            f"nothing to resume: {work_dir} holds no iter_N.pth; check --work-dir, or start "
-            f"without --resume"
-        )
-    return str(found[-1])
-
-
 def scalars_file(work_dir: str | Path) -> str | None:
     """The newest training log (`vis_data/scalars.json`) of a work directory, if any."""
     found = sorted(Path(work_dir).glob("*/vis_data/scalars.json"))
@@ -120,9 +111,13 @@ def read_metrics(path: str | Path) -> dict[str, float]:
 
 
 def run_tool(main: Callable[[], Any]) -> None:
-    """Run a command-line tool: errors of the user's making end it with a message and status 2."""
+    """Run a command-line tool: errors of the user's making end it with a message and status 2, a
+    signal that a training obeyed with 128 + its number."""
     try:
         main()
+    except TrainingStopped as stopped:
+        print(f"training {stopped}", file=sys.stderr)
+        sys.exit(stopped.status)
     except ToolkitError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2)
@@ -148,6 +143,30 @@ def _prepare(config: Config) -> Config:
             print_log("no CUDA: ranks run on the CPU with gloo", logger="current")
     _check_devices(config)
     return config
+
+
+def _to_resume(work_dir: str, resume: bool | str) -> str | None:
+    """The checkpoint to go on from, as rank 0 finds it, for all ranks."""
+    if isinstance(resume, str) and resume != "auto":
+        return resume
+    answer: list[Any] = [None, None]
+    if get_rank() == 0:
+        try:
+            found, skipped = newest_whole(work_dir)
+            for reason in skipped:
+                print_log(f"resume passes over: {reason}", logger="current", level=logging.WARNING)
+            if found is None and resume != "auto":
+                raise nothing_to_resume(work_dir)
+            answer = [found, None]
+        except ToolkitError as failure:
+            answer = [None, failure]
+    if dist.is_initialized():
+        dist.broadcast_object_list(answer, group=cpu_group())
+    found, error = answer
+    if error is not None:
+        raise error
+    print_log(f"going on from {found or 'nothing: starting anew'}", logger="current")
+    return found
 
 
 def _check_devices(config: Config) -> None:

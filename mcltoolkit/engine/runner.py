@@ -1,17 +1,27 @@
-"""mmengine's Runner with strict loading and checkpoints that are never half-written."""
+"""mmengine's Runner with strict loading, whole checkpoints, exact resuming and clean stops."""
 
 from __future__ import annotations
 
-import os
-import pickle
+import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmengine.runner import Runner
+import torch
+from mmengine.fileio import copyfile_from_local, get_local_path, join_path
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner, load_state_dict
 from torch.utils.data import DataLoader
 
+from mcltoolkit.engine.agreement import any_rank
+from mcltoolkit.engine.checkpoints import assemble, keep_absent_parts, rebuild_logs
+from mcltoolkit.engine.config import plain_config
+from mcltoolkit.engine.files import load_plain, save_whole
 from mcltoolkit.engine.hooks.observe import observer_hook
-from mcltoolkit.errors import WeightsError
+from mcltoolkit.engine.loops import TranslationTrainLoop
+from mcltoolkit.engine.stopping import StopSignals, ignore_in_worker
+from mcltoolkit.errors import ConfigError, ToolkitError, WeightsError
 from mcltoolkit.registry import RUNNERS
 from mcltoolkit.structures import collate
 
@@ -21,8 +31,17 @@ class TranslationRunner(Runner):
     """Runs trainings and tests of this toolkit.
 
     Differs from mmengine's Runner in that a checkpoint with missing or unexpected keys is an error,
-    that a checkpoint appears under its name only when it is whole, and that plugins may look on.
+    that a checkpoint appears under its name only when it is whole and loads without running code,
+    that a resumed training is the uninterrupted one bit for bit, that signals to stop are obeyed,
+    and that plugins may look on.
     """
+
+    optim_wrapper: Any
+    param_schedulers: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.signals = StopSignals()
+        super().__init__(*args, **kwargs)
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
         """Register the config's hooks, and one for the plugins that observe the run, if any."""
@@ -35,10 +54,30 @@ class TranslationRunner(Runner):
     def build_dataloader(
         dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
     ) -> DataLoader:
-        """A loader of `Batch`es, from its config."""
-        if isinstance(dataloader, dict):
-            dataloader = {"collate_fn": {"type": collate}, **dataloader}
-        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        """A loader of `Batch`es, from its config; iterating over it leaves the global random
+        generators as they are."""
+        if not isinstance(dataloader, dict):
+            return dataloader
+        dataloader = {"collate_fn": {"type": collate}, **dataloader}
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        loader.generator = torch.Generator().manual_seed(seed or 0)
+        loader.worker_init_fn = partial(_prepare_worker, before=loader.worker_init_fn)
+        return loader
+
+    def train(self) -> Any:
+        """Train; SIGTERM, SIGINT and SIGUSR1 save a checkpoint and stop.
+
+        Raises:
+            ConfigError: the config cannot be saved in a checkpoint.
+            TrainingStopped: a signal ended the training.
+        """
+        plain_config(self.cfg)
+        try:
+            with self.signals:
+                return super().train()
+        except BaseException:
+            self.call_hook("on_exception")
+            raise
 
     def load_checkpoint(
         self,
@@ -47,43 +86,168 @@ class TranslationRunner(Runner):
         strict: bool = True,
         revise_keys: Any = (),
     ) -> dict[str, Any]:
-        """Load weights.
+        """Load weights, onto the model's device whatever `map_location` says.
 
         Raises:
-            WeightsError: the file is missing, cannot be read as plain tensors, or its keys or
-                shapes differ from the model's.
+            WeightsError: the file is missing, broken, cannot be read as plain tensors, or its keys
+                or shapes differ from the model's.
         """
-        if "://" not in str(filename) and not Path(filename).is_file():
+        if "://" in str(filename):
+            with get_local_path(str(filename)) as local:
+                checkpoint = load_plain(local)
+        else:
+            checkpoint = load_plain(filename)
+        if not isinstance(checkpoint, dict):
             raise WeightsError(
-                f"checkpoint {filename} does not exist; give the path of an `iter_N.pth` file "
-                f"that a training wrote to its work directory"
+                f"checkpoint {filename} holds a {type(checkpoint).__name__}; allowed is a dict "
+                f"of weights by name, or one with the key 'state_dict'"
             )
-        # With a key to revise, if only this idle one, mmengine takes plain dicts too.
-        revise = list(revise_keys) or [("^", "")]
+        checkpoint.setdefault("state_dict", {k: checkpoint[k] for k in list(checkpoint)})
+        keep_absent_parts(self, checkpoint)
+        rebuild_logs(checkpoint)
+        self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         try:
-            return super().load_checkpoint(filename, map_location, strict, revise)
-        except WeightsError:
-            raise
-        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+            if hasattr(self.model, "load_full_state_dict"):
+                self.model.load_full_state_dict(checkpoint["state_dict"], strict)
+            else:
+                model = self.model.module if is_model_wrapper(self.model) else self.model
+                load_state_dict(model, checkpoint["state_dict"], strict, self.logger)
+        except (RuntimeError, TypeError, AttributeError, ValueError, KeyError) as error:
             raise WeightsError(
                 f"checkpoint {filename} cannot be used: {str(error).strip()}\n"
                 f"Use a whole checkpoint that was trained with this config's `model`."
             ) from error
+        self._has_loaded = True
+        self.logger.info(f"Load checkpoint from {filename}")
+        return checkpoint
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = "default",
+    ) -> None:
+        """Go on from a training's checkpoint: weights, optimisers, scalers, schedules, logs,
+        position in the data and random states.
+
+        Raises:
+            WeightsError: see `load_checkpoint`; or the file holds weights alone, or the state of
+                other optimisers.
+            ConfigError: the number of samples a step has changed in a training whose length is
+                counted in epochs.
+        """
+        checkpoint = self.load_checkpoint(filename)
+        missing = [k for k in ("meta", "optimizer", "message_hub") if k not in checkpoint]
+        if missing:
+            raise WeightsError(
+                f"checkpoint {filename} cannot be resumed: it lacks {', '.join(missing)}; resume "
+                f"from a file that a training wrote, or start a new training from its weights with "
+                f"--cfg-options load_from={filename}"
+            )
+        meta = checkpoint["meta"]
+        loop: TranslationTrainLoop = self.train_loop
+        loop.resume(meta, filename)
+        self._resume_seed(meta)
+        self.message_hub.load_state_dict(checkpoint["message_hub"])
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        try:
+            if hasattr(self.model, "load_full_optim_state_dict"):
+                self.model.load_full_optim_state_dict(self.optim_wrapper, checkpoint["optimizer"])
+            else:
+                self.optim_wrapper.load_state_dict(checkpoint["optimizer"])
+            self._resume_schedules(checkpoint.get("param_schedulers"))
+        except (ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+            raise WeightsError(
+                f"checkpoint {filename} holds the state of other optimisers or schedules than the "
+                f"config sets ({error}); resume with the config of that training, or start a new "
+                f"one from its weights with --cfg-options load_from={filename}"
+            ) from error
+        states = checkpoint.get("random_states")
+        if states is not None and len(states) == self.world_size:
+            loop.random_state = states[self.rank]
+        else:
+            self.logger.warning(
+                f"{filename} has the random states of {len(states or ())} ranks, this run has "
+                f"{self.world_size}: random numbers start anew from the seed"
+            )
+        self._has_loaded = True
+        self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
 
     def save_checkpoint(  # type: ignore[override]
-        self, out_dir: str, filename: str, *args: Any, **kwargs: Any
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: Any = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict[str, Any] | None = None,
+        by_epoch: bool = True,
+        backend_args: dict[str, Any] | None = None,
     ) -> None:
-        """Save under a temporary name, then rename: a crash leaves the older files whole."""
-        if self.rank != 0:
+        """Save whole or not at all; every rank must call, and rank 0 writes.
+
+        Raises:
+            ConfigError: the place cannot be written, or is full; older files stay.
+        """
+        done = 0 if by_epoch else 1
+        meta = {"epoch": self.epoch + 1 - done, "iter": self.iter + done, **(meta or {})}
+        loop: TranslationTrainLoop = self.train_loop
+        meta = {**loop.position_of(int(meta["iter"])), **meta}
+        checkpoint = assemble(self, meta, optimizer=save_optimizer, schedule=save_param_scheduler)
+        failure: Exception | None = None
+        if self.rank == 0:
+            try:
+                _write(checkpoint, out_dir, filename, backend_args)
+            except (ToolkitError, OSError, RuntimeError) as error:
+                failure = error
+        (failed,) = any_rank(failure is not None)
+        if failed:
+            raise ConfigError(
+                f"the checkpoint {filename} could not be saved ({failure or 'see rank 0'}); older "
+                f"checkpoints in {out_dir} are as they were. Make room, then go on with --resume"
+            ) from failure
+
+    def _resume_seed(self, meta: dict[str, Any]) -> None:
+        seed, ours = meta.get("seed"), self._randomness_cfg.get("seed")
+        if seed is None or seed == ours:
             return
-        if "://" in out_dir or kwargs.get("backend_args") or kwargs.get("file_client_args"):
-            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+        if ours is not None:
+            self.logger.warning(
+                f"going on with the checkpoint's seed {seed}; randomness.seed={ours}"
+            )
+        self._randomness_cfg.update(seed=seed)
+        self.set_randomness(**self._randomness_cfg)
+
+    def _resume_schedules(self, saved: Any) -> None:
+        if saved is None or self.param_schedulers is None:
             return
-        partial, target = Path(out_dir, f".{filename}.partial"), Path(out_dir, filename)
-        try:
-            super().save_checkpoint(out_dir, partial.name, *args, **kwargs)
-            with open(partial, "rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+        if isinstance(self.param_schedulers, dict):
+            pairs = [
+                pair
+                for name, several in self.param_schedulers.items()
+                for pair in zip(several, saved[name], strict=True)
+            ]
+        else:
+            pairs = list(zip(self.param_schedulers, saved, strict=True))
+        for scheduler, state in pairs:
+            scheduler.load_state_dict(state)
+
+
+def _write(
+    checkpoint: dict[str, Any], out_dir: str, filename: str, backend_args: dict[str, Any] | None
+) -> None:
+    if "://" not in out_dir and not backend_args:
+        save_whole(checkpoint, Path(out_dir, filename))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        local = save_whole(checkpoint, Path(folder, filename))
+        target = join_path(out_dir, filename, backend_args=backend_args)
+        copyfile_from_local(str(local), target, backend_args=backend_args)
+
+
+def _prepare_worker(worker: int, before: Callable[[int], None] | None) -> None:
+    ignore_in_worker()
+    if before is not None:
+        before(worker)

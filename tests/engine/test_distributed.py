@@ -8,9 +8,9 @@ import torch
 import torch.distributed as dist
 from mmengine.model import is_model_wrapper
 
+from mcltoolkit.engine.checkpoints import strip_wrappers
 from mcltoolkit.engine.distributed import SeparateDDP, init_process_group
 from mcltoolkit.engine.hooks import EMAHook
-from mcltoolkit.engine.hooks.checkpoint import strip_wrappers
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
 from mcltoolkit.models.exemplar_gan import unwrap
 

@@ -4,7 +4,8 @@ import pytest
 
 from mcltoolkit.engine import launch
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.engine.launch import latest_checkpoint, read_metrics, run_tool, scalars_file
+from mcltoolkit.engine.files import save_whole
+from mcltoolkit.engine.launch import read_metrics, run_tool, scalars_file
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.files import write_json
 
@@ -13,23 +14,6 @@ def touch(folder, *names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
-
-
-def test_the_latest_checkpoint_has_the_largest_number(tmp_path):
-    touch(tmp_path, "iter_900.pth", "iter_1000.pth", "iter_20.pth")
-    touch(tmp_path, ".iter_2000.pth.partial", "best_psnr_iter_3000.pth", "iter_9000/x.pth")
-    assert latest_checkpoint(tmp_path) == str(tmp_path / "iter_1000.pth")
-
-
-def test_files_of_the_users_own_are_no_checkpoints(tmp_path):
-    touch(tmp_path, "iter_7.pth", "iter_final.pth", "iter_9_copy.pth")
-    assert latest_checkpoint(tmp_path) == str(tmp_path / "iter_7.pth")
-
-
-def test_nothing_to_resume(tmp_path):
-    for folder in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(ConfigError, match=rf"nothing to resume: {folder} holds no iter_N"):
-            latest_checkpoint(folder)
 
 
 def test_the_newest_log_is_found(tmp_path):
@@ -102,7 +86,8 @@ def test_training_leaves_the_callers_config_alone(built, config):
 
 @pytest.mark.parametrize("given", [True, "other/iter_3.pth"])
 def test_resuming_takes_the_newest_or_the_given_checkpoint(built, config, tmp_path, given):
-    touch(tmp_path, "work/iter_2.pth", "work/iter_10.pth")
+    for number in (2, 10):
+        save_whole({}, tmp_path / "work" / f"iter_{number}.pth")
     launch.train(config, resume=given)
     assert built[0].resume is True
     newest = str(tmp_path / "work" / "iter_10.pth")

@@ -25,11 +25,11 @@ def seen(start, steps, batch_size=2):
     loader = DataLoader(
         dataset, batch_size, sampler=SeededSampler(dataset, shuffle=True, seed=3), drop_last=True
     )
-    runner = SimpleNamespace(visualizer=SimpleNamespace(), logger=None)
+    runner = SimpleNamespace(visualizer=SimpleNamespace(), logger=None, world_size=1)
     loop = TranslationTrainLoop(runner, loader, max_iters=steps)
-    loop._iter = start
+    loop.resume({"iter": start}, "a file")
     batches = loop._batches()
-    return [next(batches).tolist() for _ in range(steps - start)]
+    return [next(batches)[0].tolist() for _ in range(steps - start)]
 
 
 @pytest.mark.parametrize("start", [0, 1, 2, 3, 4, 8])
@@ -46,7 +46,7 @@ def test_each_epoch_has_another_order():
 def test_epochs_are_counted_in_iterations():
     dataset = Numbers()
     loader = DataLoader(dataset, 2, sampler=SeededSampler(dataset), drop_last=True)
-    runner = SimpleNamespace(visualizer=SimpleNamespace(), logger=None)
+    runner = SimpleNamespace(visualizer=SimpleNamespace(), logger=None, world_size=1)
     assert TranslationTrainLoop(runner, loader, max_epochs=4).max_iters == 12
 
 
@@ -54,7 +54,7 @@ def test_epochs_are_counted_in_iterations():
 def test_exactly_one_length_is_needed(lengths):
     dataset = Numbers()
     loader = DataLoader(dataset, 2, sampler=SeededSampler(dataset))
-    runner = SimpleNamespace(visualizer=SimpleNamespace(), logger=None)
+    runner = SimpleNamespace(visualizer=SimpleNamespace(), logger=None, world_size=1)
     with pytest.raises(ConfigError, match="set one of them"):
         TranslationTrainLoop(runner, loader, **lengths)
 
@@ -62,6 +62,6 @@ def test_exactly_one_length_is_needed(lengths):
 def test_less_data_than_a_batch_is_an_error():
     dataset = Numbers()
     loader = DataLoader(dataset, 8, sampler=SeededSampler(dataset), drop_last=True)
-    runner = SimpleNamespace(visualizer=SimpleNamespace(), logger=None)
+    runner = SimpleNamespace(visualizer=SimpleNamespace(), logger=None, world_size=1)
     with pytest.raises(ConfigError, match="7 samples, fewer than one batch of 8"):
         TranslationTrainLoop(runner, loader, max_iters=1)

@@ -5,7 +5,7 @@ import torch
 
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.launch import train
-from mcltoolkit.errors import WeightsError
+from mcltoolkit.errors import ConfigError, WeightsError
 from mcltoolkit.structures import Batch
 
 
@@ -17,7 +17,7 @@ def trained(tmp_path_factory):
         {
             "train_cfg.max_iters": 1,
             "default_hooks.checkpoint.interval": 1,
-            "custom_hooks": [{"type": "PlainCheckpointHook"}],
+            "custom_hooks": [],
             "vis_backends": [],
             "visualizer.vis_backends": [],
             "val_dataloader": None,
@@ -99,7 +99,9 @@ def _run():
 
 
 def test_content_other_than_plain_values_is_refused(checkpoint, load):
-    with pytest.raises(WeightsError, match="spoilt.pth cannot be used"):
+    with pytest.raises(
+        WeightsError, match=r"spoilt.pth holds pickled objects \(\S+_run\).*strip_checkpoint"
+    ):
         load({**checkpoint, "extra": Payload()})
     assert not Payload.ran
 
@@ -111,7 +113,9 @@ def test_files_that_are_no_checkpoint(trained, tmp_path):
         trained.load_checkpoint(str(tmp_path))
     for content in (b"", b"no zip archive", b"PK\x03\x04" + bytes(100)):
         (tmp_path / "broken.pth").write_bytes(content)
-        with pytest.raises(WeightsError, match="broken.pth cannot be used"):
+        with pytest.raises(
+            WeightsError, match=r"broken.pth (is empty|cannot be read|is truncated)"
+        ):
             trained.load_checkpoint(str(tmp_path / "broken.pth"))
 
 
@@ -120,14 +124,15 @@ def test_a_failing_save_leaves_the_old_file_and_no_partial_one(trained, tmp_path
     old = (tmp_path / "iter_1.pth").read_bytes()
     written = []
 
-    def full_disk(checkpoint, path, **kwargs):
-        written.append(path)
-        with open(path, "wb") as file:
-            file.write(old[:1000])
+    def full_disk(checkpoint, file):
+        written.append(file.name)
+        file.write(old[:1000])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mmengine.runner.runner.save_checkpoint", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr("mcltoolkit.engine.files.torch.save", full_disk)
+    with pytest.raises(
+        ConfigError, match=r"iter_1.pth could not be saved.*No space left.*--resume"
+    ):
         trained.save_checkpoint(str(tmp_path), "iter_1.pth")
     assert written != [str(tmp_path / "iter_1.pth")]
     assert [p.name for p in tmp_path.iterdir()] == ["iter_1.pth"]

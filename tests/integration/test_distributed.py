@@ -35,7 +35,7 @@ def test_two_ranks_train_resume_and_test(tool, tiny_config, tmp_path):
     config.write_text(
         f"_base_ = {str(tiny_config)!r}\n"
         "plugins = ['dump_rank']\n"
-        "custom_hooks = [dict(type='LossAuditHook'), dict(type='PlainCheckpointHook'),\n"
+        "custom_hooks = [dict(type='LossAuditHook'),\n"
         f"    dict(type='DumpRankHook', folder={str(tmp_path)!r})]\n"
         "model = dict(generator=dict(spade_norm='syncbn'))\n"
         "train_cfg = dict(max_iters=4)\n"

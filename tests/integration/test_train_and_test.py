@@ -53,7 +53,7 @@ def test_amp_changes_the_precision_and_still_trains(train, tmp_path):
 
 
 def test_average_of_weights_is_saved_and_used(train, tool, tiny_config, tmp_path):
-    hooks = "[dict(type='EMAHook',decay=0.5),dict(type='PlainCheckpointHook')]"
+    hooks = "[dict(type='EMAHook',decay=0.5)]"
     (tmp_path / "ema.py").write_text(f"_base_ = {str(tiny_config)!r}\ncustom_hooks = {hooks}\n")
     tool(
         sys.executable, "tools/train.py", tmp_path / "ema.py", "--work-dir", tmp_path / "work",

@@ -1,7 +1,7 @@
 """Hooks of training and testing, one a file."""
 
 from mcltoolkit.engine.hooks.audit import LossAuditHook
-from mcltoolkit.engine.hooks.checkpoint import PlainCheckpointHook
+from mcltoolkit.engine.hooks.checkpoint import CheckpointHook
 from mcltoolkit.engine.hooks.ema import EMAHook
 from mcltoolkit.engine.hooks.pictures import GridHook, ReportHook
 from mcltoolkit.engine.hooks.progress import ProgressBarHook, ProgressHook
@@ -10,7 +10,7 @@ __all__ = [
     "EMAHook",
     "GridHook",
     "LossAuditHook",
-    "PlainCheckpointHook",
+    "CheckpointHook",
     "ProgressBarHook",
     "ProgressHook",
     "ReportHook",

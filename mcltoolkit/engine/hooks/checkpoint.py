@@ -1,93 +1,77 @@
-"""Checkpoints of plain values and plain keys, so that they load with `weights_only=True`, with the
-config that builds their networks."""
+"""Saving checkpoints, the oldest of which goes only once the newest is whole."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from mmengine.hooks import Hook
-from mmengine.logging import HistoryBuffer
-from mmengine.model import is_model_wrapper
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook as MMCheckpointHook
 from mmengine.runner import Runner
-from torch import nn
 
-from mcltoolkit.engine.config import plain_config
+from mcltoolkit.files import write_atomically
 from mcltoolkit.registry import HOOKS
 
 
 @HOOKS.register_module()
-class PlainCheckpointHook(Hook):
-    """Turns what mmengine saves into plain values before saving, and back after loading.
+class CheckpointHook(MMCheckpointHook):
+    """mmengine's hook, with its settings, safe against full disks and kills.
 
-    The checkpoint carries its config under `config`. One that was converted from elsewhere may
-    lack parts of the model, which it names in `absent`; these keep their initial weights.
-
-    mmengine stores `HistoryBuffer` objects, which torch >= 2.6 refuses to load, and a model whose
-    children are wrapped for distributed training saves keys such as `generator.module.weight`,
-    which its loader drops with a warning.
+    mmengine's deletes the oldest file before it writes the newest, which leaves none if that
+    fails, and writes nothing on demand.
     """
 
-    priority = 100  # after every hook that adds to the checkpoint
+    def before_train(self, runner: Runner) -> None:
+        """Remove what a killed run has left half-written."""
+        super().before_train(runner)
+        self.saved_step: int | None = None
+        if is_main_process() and "://" not in self.out_dir:
+            pattern = f".{self.filename_tmpl.format('*')}.*.tmp"
+            for partial in Path(self.out_dir).glob(pattern):
+                runner.logger.info(f"removing {partial}, which a killed run has left half-written")
+                partial.unlink(missing_ok=True)
 
-    def before_run(self, runner: Runner) -> None:
-        """Find out before a training, not after it, that its config cannot be saved."""
-        plain_config(runner.cfg)
+    def save_now(self, runner: Runner) -> str:
+        """Save the steps done so far, unless they are saved; between two steps only.
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Strip wrappers from the keys, make every value plain, add the config."""
-        checkpoint["config"] = plain_config(runner.cfg)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        checkpoint["state_dict"] = strip_wrappers(model, checkpoint["state_dict"])
-        for key in [k for k in checkpoint if k != "state_dict"]:
-            checkpoint[key] = plain(checkpoint[key])
+        Returns:
+            The file's path.
+        """
+        if self.saved_step != runner.iter:
+            meta = {"epoch": runner.epoch, "iter": runner.iter}
+            self._save_checkpoint_with_step(runner, runner.iter, meta)
+        return str(self.last_ckpt)
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Rebuild mmengine's log buffers; keep the initial weights of absent parts."""
-        if checkpoint.get("absent"):
-            _keep_absent_parts(runner, checkpoint)
-        scalars = checkpoint.get("message_hub", {}).get("log_scalars", {})
-        for name, value in scalars.items():
-            if isinstance(value, dict):
-                scalars[name] = HistoryBuffer(value["log"].tolist(), value["count"].tolist())
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        outdated = self._note(runner, step)
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info("last_ckpt", self.last_ckpt)
+        meta.setdefault("epoch", runner.epoch + 1 if self.by_epoch else runner.epoch)
+        meta.setdefault("iter", runner.iter if self.by_epoch else runner.iter + 1)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            backend_args=self.backend_args,
+        )
+        self.saved_step = step
+        if is_main_process():
+            for old in outdated:
+                path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old))
+                if self.file_backend.isfile(path):
+                    self.file_backend.remove(path)
+            write_atomically(Path(runner.work_dir, "last_checkpoint"), self.last_ckpt.encode())
 
-
-def _keep_absent_parts(runner: Runner, checkpoint: dict[str, Any]) -> None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    own = strip_wrappers(model, model.state_dict())
-    for part in checkpoint["absent"]:
-        kept = {key: value for key, value in own.items() if key.startswith(f"{part}.")}
-        if kept:
-            runner.logger.warning(f"the checkpoint holds no {part}: it keeps its initial weights")
-            checkpoint["state_dict"].update(kept)
-
-
-def strip_wrappers(model: nn.Module, state: dict[str, Any]) -> dict[str, Any]:
-    """`state` with the keys of `model` as if none of its direct children were wrapped."""
-    wrapped = [name for name, child in model.named_children() if is_model_wrapper(child)]
-    renamed = {}
-    for key, value in state.items():
-        name, _, rest = key.partition(".")
-        if name in wrapped:
-            rest = rest.removeprefix("module.")
-        renamed[f"{name}.{rest}" if rest else name] = value
-    return renamed
-
-
-def plain(value: Any) -> Any:
-    """`value` with log buffers as tensors, numpy values as Python's, dicts as plain dicts."""
-    if isinstance(value, HistoryBuffer):
-        log, count = value.data
-        return {"log": torch.tensor(log), "count": torch.tensor(count)}
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return tuple(plain(item) for item in value)
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(value.copy())
-    return value
+    def _note(self, runner: Runner, step: int) -> list[int]:
+        """Count `step` among the files to keep; returns those that are too many then."""
+        if self.max_keep_ckpts <= 0:
+            return []
+        kept = [number for number in self.keep_ckpt_ids if number != step] + [step]
+        outdated, kept = kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts :]
+        self.keep_ckpt_ids.clear()
+        self.keep_ckpt_ids.extend(kept)
+        runner.message_hub.update_info("keep_ckpt_ids", kept)
+        return outdated

@@ -59,6 +59,10 @@ class EMAHook(Hook):
         """Train on with the trained weights."""
         self._swap(runner)
 
+    def on_validation_aborted(self, runner: Runner) -> None:
+        """The same where a validation has no end."""
+        self._swap(runner)
+
     def before_test_epoch(self, runner: Runner) -> None:
         """Test with the average."""
         self._swap(runner)

@@ -81,6 +81,10 @@ class ProgressBarHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Leave the finished bar on the screen."""
+        self.on_exception(runner)
+
+    def on_exception(self, runner: Runner) -> None:
+        """Give the terminal back."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

@@ -39,7 +39,7 @@ def config(tiny_config, tmp_path):
         "train_cfg.max_iters": 3,
         "train_cfg.val_interval": 2,
         "default_hooks.checkpoint.interval": 3,
-        "custom_hooks": [{"type": "PlainCheckpointHook"}],
+        "custom_hooks": [],
         "log_level": "ERROR",
     }
     return load_config(tiny_config, options, work_dir=str(tmp_path / "work"))
