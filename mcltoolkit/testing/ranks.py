@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
@@ -67,7 +68,7 @@ class Ranks:
             try:
                 if not pipe.poll(PATIENCE):
                     raise EOFError(f"no answer within {PATIENCE:.0f} s")
-                answers.append(pipe.recv())
+                answers.append(pickle.loads(pipe.recv_bytes()))
             except (EOFError, ConnectionError) as error:
                 self.close()
                 failed = "".join(text for ok, text in answers if not ok)
@@ -111,6 +112,8 @@ def _serve(rank: int, count: int, meeting: str, pipe: Connection) -> None:
             return
         try:
             load_plugins(plugins)
-            pipe.send((True, function(*arguments)))
+            answer = True, function(*arguments)
         except Exception:
-            pipe.send((False, traceback.format_exc()))
+            answer = False, traceback.format_exc()
+        # by value: a pipe's own pickling passes tensors as open files, of which there are only so many
+        pipe.send_bytes(pickle.dumps(answer))
