@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from mcltoolkit.engine.config import check_writable
 from mcltoolkit.engine.distributed import init_process_group
+from mcltoolkit.engine.ending import announce_rank, end_with, leave_group
 from mcltoolkit.engine.runner import TranslationRunner
-from mcltoolkit.errors import ConfigError, ToolkitError
+from mcltoolkit.errors import ConfigError
 
 QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -120,15 +119,20 @@ def read_metrics(path: str | Path) -> dict[str, float]:
 
 
 def run_tool(main: Callable[[], Any]) -> None:
-    """Run a command-line tool: errors of the user's making end it with a message and status 2."""
+    """Run a command-line tool: errors of the user's making end it with a message and status 2.
+
+    Of several ranks, one that fails ends at once and leaves its error to the launcher; one that
+    has lost contact with the others says so in a line. See `mcltoolkit.engine.ending`.
+    """
+    announce_rank()
     try:
         main()
-    except ToolkitError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(2)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    except SystemExit:
+        leave_group()
+        raise
+    except Exception as error:
+        end_with(error)
+    leave_group()
 
 
 def _prepare(config: Config) -> Config:
@@ -136,7 +140,8 @@ def _prepare(config: Config) -> Config:
         os.environ.setdefault(name, value)
     config = Config(config._cfg_dict.to_dict(), filename=config.filename)
     check_writable(config.work_dir)
-    init_process_group(config.launcher)
+    timeout = ((config.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
+    init_process_group(config.launcher, timeout)
     if config.launcher != "none":
         wrapper = ConfigDict(config.get("model_wrapper_cfg") or {})
         # with its scope: the Runner looks wrappers up in mmengine's root registry
