@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from mmengine.model import MMSeparateDistributedDataParallel
+from torch import nn
 
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.registry import MODEL_WRAPPERS
@@ -19,8 +22,15 @@ from mcltoolkit.registry import MODEL_WRAPPERS
 class SeparateDDP(MMSeparateDistributedDataParallel):
     """Wraps each direct child that trains in a DistributedDataParallel of its own.
 
-    mmengine's class, with a `no_sync` that covers all children.
+    mmengine's class, with a `no_sync` that covers all children. Every parameter gets a gradient in
+    each step, and frozen networks are outside the children or without gradient, so that nothing
+    has to be searched for unused parameters.
     """
+
+    def __init__(self, module: nn.Module, **kwargs: Any) -> None:
+        with warnings.catch_warnings():  # mmengine sets it, newer torch prefers another name
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            super().__init__(module, **kwargs)
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
@@ -67,9 +77,9 @@ def init_process_group(launcher: str, timeout: float | None = None) -> None:
         os.environ.setdefault("WORLD_SIZE", os.environ["OMPI_COMM_WORLD_SIZE"])
         os.environ.setdefault("LOCAL_RANK", os.environ["OMPI_COMM_WORLD_LOCAL_RANK"])
         os.environ.setdefault("MASTER_PORT", "29500")
-    limit = {} if timeout is None else {"timeout": timedelta(seconds=timeout)}
+    limit = None if timeout is None else timedelta(seconds=timeout)
     try:
-        dist.init_process_group("gloo", **limit)
+        dist.init_process_group("gloo", timeout=limit)
     except dist.DistNetworkError as error:
         if "address already in use" not in str(error).lower():
             raise

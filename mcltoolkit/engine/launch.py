@@ -14,9 +14,9 @@ from mmengine.logging import print_log
 
 from mcltoolkit.engine.config import check_writable
 from mcltoolkit.engine.distributed import init_process_group
-from mcltoolkit.engine.ending import announce_rank, end_with, leave_group
 from mcltoolkit.engine.runner import TranslationRunner
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.launcher.ending import announce_rank, end_with, leave_group
 
 QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -122,7 +122,7 @@ def run_tool(main: Callable[[], Any]) -> None:
     """Run a command-line tool: errors of the user's making end it with a message and status 2.
 
     Of several ranks, one that fails ends at once and leaves its error to the launcher; one that
-    has lost contact with the others says so in a line. See `mcltoolkit.engine.ending`.
+    has lost contact with the others says so in a line. See `mcltoolkit.launcher.ending`.
     """
     announce_rank()
     try:

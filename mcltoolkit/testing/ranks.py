@@ -42,7 +42,9 @@ class Ranks:
         self._processes = []
         for rank in range(count):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(rank, count, meeting, theirs), daemon=True)
+            process = context.Process(
+                target=_serve, args=(rank, count, meeting, theirs), daemon=True
+            )
             process.start()
             theirs.close()
             self._pipes.append(ours)
