@@ -35,7 +35,7 @@ def port_problem(where: Sequence[str], environment: Mapping[str, str]) -> str | 
         try:
             trial.bind(("", int(named)))
         except OSError as error:
-            return _taken(named, error.strerror)
+            return _taken(named, str(error.strerror))
     return None
 
 

@@ -117,5 +117,5 @@ def _serve(rank: int, count: int, meeting: str, pipe: Connection) -> None:
             answer = True, function(*arguments)
         except Exception:
             answer = False, traceback.format_exc()
-        # by value: a pipe's own pickling passes tensors as open files, of which there are only so many
+        # by value: a pipe's own pickling passes tensors as open files, which are limited
         pipe.send_bytes(pickle.dumps(answer))
