@@ -17,6 +17,7 @@ from mcltoolkit.engine.distributed import init_process_group
 from mcltoolkit.engine.runner import TranslationRunner
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.launcher.ending import announce_rank, end_with, leave_group
+from mcltoolkit.registry import MODEL_WRAPPERS
 
 QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -142,17 +143,33 @@ def _prepare(config: Config) -> Config:
     check_writable(config.work_dir)
     timeout = ((config.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
     init_process_group(config.launcher, timeout)
-    if config.launcher != "none":
-        wrapper = ConfigDict(config.get("model_wrapper_cfg") or {})
-        # with its scope: the Runner looks wrappers up in mmengine's root registry
-        wrapper.setdefault("type", "mcltoolkit.SeparateDDP")
-        if not torch.cuda.is_available():
-            wrapper.device_ids = None
-        config.model_wrapper_cfg = wrapper
-        if not torch.cuda.is_available() and "CUDA_VISIBLE_DEVICES" not in os.environ:
-            print_log("no CUDA: ranks run on the CPU with gloo", logger="current")
+    _choose_wrapper(config)
+    recomputed = config.pop("activation_checkpointing", None)
+    if recomputed:  # taken from mmengine's Runner, whose way is wrong for buffers
+        hook = dict(type="RecomputeHook", modules=recomputed)
+        config.custom_hooks = [hook, *(config.get("custom_hooks") or [])]
+    plain = not torch.cuda.is_available() and "CUDA_VISIBLE_DEVICES" not in os.environ
+    if config.launcher != "none" and plain:
+        print_log("no CUDA: ranks run on the CPU with gloo", logger="current")
     _check_devices(config)
     return config
+
+
+def _choose_wrapper(config: Config) -> None:
+    """The wrapper for several ranks, DDP unless the config names one."""
+    wrapper = ConfigDict(config.get("model_wrapper_cfg") or {})
+    if config.launcher == "none":
+        if wrapper:
+            print_log(f"one process: model_wrapper_cfg ({wrapper.get('type')}) has no effect")
+        config.pop("model_wrapper_cfg", None)
+        return
+    kind = wrapper.setdefault("type", "SeparateDDP")
+    if isinstance(kind, str) and kind in MODEL_WRAPPERS.module_dict:
+        # with its scope: the Runner looks wrappers up in mmengine's root registry
+        wrapper.type = f"mcltoolkit.{kind}"
+    if wrapper.type == "mcltoolkit.SeparateDDP" and not torch.cuda.is_available():
+        wrapper.device_ids = None
+    config.model_wrapper_cfg = wrapper
 
 
 def _check_devices(config: Config) -> None:

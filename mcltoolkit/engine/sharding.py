@@ -128,10 +128,10 @@ class SeparateFSDP(nn.Module):
         """The reverse: `whole` spread as `like` is; one of another shape is returned as it is."""
         if name in self._scalars and whole.dim() == 0:
             whole = whole.view(1)
-        if not hasattr(like, "device_mesh") or whole.shape != like.shape:
-            return whole
-        from torch.distributed.tensor import distribute_tensor
+        from torch.distributed.tensor import DTensor, distribute_tensor
 
+        if not isinstance(like, DTensor) or whole.shape != like.shape:
+            return whole
         return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements)
 
     def full_state_dict(self) -> dict[str, Any]:
@@ -190,10 +190,11 @@ class SeparateFSDP(nn.Module):
     def _names(self, optim_wrapper: OptimWrapperDict) -> dict[str, list[str]]:
         """Names of the parameters of each optimiser, in its order."""
         known = {id(p): name for name, p in self.module.named_parameters()}
-        return {
-            side: [known[id(p)] for group in wrapper.optimizer.param_groups for p in group["params"]]
-            for side, wrapper in optim_wrapper.items()
-        }
+        found = {}
+        for side, wrapper in optim_wrapper.items():
+            groups = wrapper.optimizer.param_groups
+            found[side] = [known[id(p)] for group in groups for p in group["params"]]
+        return found
 
     @staticmethod
     def _of_state(function: Callable[[str, Tensor], Tensor], name: str, value: Any) -> Any:
