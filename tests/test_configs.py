@@ -334,7 +334,8 @@ def random_batch(channels, labelled, count=2, size=32):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_config_trains_at_reduced_size(name):
-    """Every loss that is on is logged and moves the translator, both optimisers step."""
+    """Every loss that is on is logged and moves the translator, both optimisers step, and every
+    parameter gets a gradient."""
     config = shrunk(name)
     model = MODELS.build(config.model).train()
     wrappers = {k: v for k, v in config.optim_wrapper.items() if k != "constructor"}
@@ -347,6 +348,9 @@ def test_every_config_trains_at_reduced_size(name):
     assert dead_losses(losses, list(model.translator.parameters())) == []
 
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
+    reached = set()
+    for key, parameter in model.named_parameters():
+        parameter.register_post_accumulate_grad_hook(lambda _, key=key: reached.add(key))
     log = model.train_step(batch, optimisers)
     adversarial = {"loss_d_adv"} if "adv" in on else set()
     assert set(log) == {"loss"} | {f"loss_{name}" for name in on} | adversarial
@@ -354,6 +358,8 @@ def test_every_config_trains_at_reduced_size(name):
     moved = {key.split(".")[0] for key, p in model.named_parameters() if not p.equal(before[key])}
     assert moved >= {"translator"} | ({"discriminator"} if adversarial else set())
     assert (model.discriminator is None) == ("adv" not in on)
+    idle = {key for key, p in model.named_parameters() if p.requires_grad} - reached
+    assert not idle, "DistributedDataParallel waits for the gradients of all parameters"
 
 
 @pytest.mark.parametrize("name", SHIPPED)
