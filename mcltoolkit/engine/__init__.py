@@ -9,6 +9,7 @@ from mcltoolkit.engine.hooks import (
     ProgressBarHook,
     ProgressHook,
     ReportHook,
+    SkippedSamplesHook,
 )
 from mcltoolkit.engine.loops import TranslationTrainLoop
 from mcltoolkit.engine.optim import (
@@ -30,6 +31,7 @@ __all__ = [
     "ProgressHook",
     "ReportHook",
     "SeparateDDP",
+    "SkippedSamplesHook",
     "TranslationRunner",
     "TranslationTrainLoop",
 ]

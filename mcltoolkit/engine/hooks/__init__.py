@@ -5,6 +5,7 @@ from mcltoolkit.engine.hooks.checkpoint import PlainCheckpointHook
 from mcltoolkit.engine.hooks.ema import EMAHook
 from mcltoolkit.engine.hooks.pictures import GridHook, ReportHook
 from mcltoolkit.engine.hooks.progress import ProgressBarHook, ProgressHook
+from mcltoolkit.engine.hooks.skipped import SkippedSamplesHook
 
 __all__ = [
     "EMAHook",
@@ -14,4 +15,5 @@ __all__ = [
     "ProgressBarHook",
     "ProgressHook",
     "ReportHook",
+    "SkippedSamplesHook",
 ]

@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from mcltoolkit.data.guarded import first_samples
 from mcltoolkit.errors import LossWiringError
 from mcltoolkit.losses.audit import dead_losses
 from mcltoolkit.models.exemplar_gan import ExemplarGAN, unwrap
@@ -46,7 +47,7 @@ class LossAuditHook(Hook):
         model: ExemplarGAN = unwrap(runner.model)
         dataset = runner.train_dataloader.dataset
         with unchanged(model):
-            data = collate([dataset[i] for i in range(min(self.samples, len(dataset)))])
+            data = collate(first_samples(dataset, self.samples))
             batch = model.data_preprocessor(data, True)
             dead = dead_generator_losses(model, batch)
             if dead and any(model.losses.terms[name].paired_only for name in dead):
