@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import traceback
 from collections.abc import Iterable
 
 
@@ -38,6 +40,16 @@ class UnknownComponentError(ConfigError, KeyError):
 
     def __str__(self) -> str:  # KeyError would show the repr of the message
         return str(self.args[0]) if self.args else ""
+
+
+def described(error: BaseException) -> str:
+    """An error of foreign code in one line: its type, its message, and where it arose."""
+    text = f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return text
+    last = frames[-1]
+    return f"{text} ({os.path.basename(last.filename)}, line {last.lineno}, in {last.name})"
 
 
 def near_matches(word: str, known: Iterable[str]) -> str:

@@ -120,8 +120,18 @@ class FolderDataset(ExemplarDataset):
                     f"{path} does not exist; set num_classes, or write one class name a line"
                 )
             return None
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-        names = [line for line in lines if line]
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"class file {path} cannot be read as UTF-8 text ({error}); save it anew"
+            ) from error
+        names = [stripped for line in text.splitlines() if (stripped := line.strip())]
+        if not names:
+            raise DataError(
+                f"class file {path} is empty: 0 names found, at least 1 is needed; write one class "
+                f"name a line, or delete the file and set num_classes"
+            )
         if num_classes not in (None, len(names)):
             raise DataError(
                 f"class file {path} has {len(names)} names, num_classes is {num_classes}; correct "

@@ -22,7 +22,7 @@ from mcltoolkit.data.draws import Draw
 from mcltoolkit.data.error_policy import ErrorPolicy, Incident
 from mcltoolkit.data.records import few
 from mcltoolkit.data.seeded_state import seeded_state
-from mcltoolkit.errors import DataError, ToolkitError
+from mcltoolkit.errors import DataError, ToolkitError, described
 
 TRIES = 10
 _STREAM = 0x736B6970
@@ -131,11 +131,8 @@ class GuardedDataset(Dataset[Any]):
         except ToolkitError:
             raise
         except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
             raise DataError(
-                f"{self.describe(index)} cannot be read: {type(error).__name__}: {error} "
-                f"({os.path.basename(last.filename)}, line {last.lineno}, in {last.name}); "
-                f"correct the file or the data set's code, or set on_error='skip' in the training's "
+                f"{self.describe(index)} cannot be read: {described(error)}; correct the file or the data set's code, or set on_error='skip' in the training's "
                 f"data loader"
             ) from error
         finally:
@@ -227,7 +224,7 @@ class GuardedCollate:
             kinds = sorted({type(sample).__name__ for sample in fetched.samples})
             wrapped = DataError(
                 f"samples of the type {', '.join(kinds)} cannot be made a batch: "
-                f"{type(error).__name__}: {error}; let the data set return mcltoolkit's Sample, or "
+                f"{described(error)}; let the data set return mcltoolkit's Sample, or "
                 f"set the loader's collate_fn"
             )
             return Delivery(None, fetched.incidents, Failure.of(wrapped))

@@ -55,7 +55,10 @@ class Layout(ABC):
         thousands of files of each."""
         folder = path.parent
         if folder not in self._names:
-            self._names[folder] = frozenset(os.listdir(folder) if folder.is_dir() else ())
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))
+            except (OSError, ValueError):  # no folder, or no name that a folder could have
+                self._names[folder] = frozenset()
         return path.name in self._names[folder]
 
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from mcltoolkit.data.error_policy import ErrorPolicy
 from mcltoolkit.data.guarded import GuardedDataset
 from mcltoolkit.data.loader import WatchedLoader
-from mcltoolkit.errors import ConfigError, ToolkitError
+from mcltoolkit.errors import ConfigError, ToolkitError, described
 from mcltoolkit.registry import DATA_SAMPLERS, DATASETS, build_component
 from mcltoolkit.structures import collate
 
@@ -57,8 +57,8 @@ def build_loader(
         raise
     except (TypeError, ValueError, KeyError, AttributeError, AssertionError) as error:
         raise ConfigError(
-            f"a data loader of {type(dataset).__name__} cannot be built: {type(error).__name__}: "
-            f"{error}; its settings: {sorted(settings)}; see torch's DataLoader for their values"
+            f"a data loader of {type(dataset).__name__} cannot be built: {described(error)}; "
+            f"its settings: {sorted(settings)}; see torch's DataLoader for their values"
         ) from error
     return WatchedLoader.watch(loader, guard)
 
