@@ -8,6 +8,9 @@ import traceback
 from collections.abc import Iterable
 
 
+LONGEST = 1000
+
+
 class ToolkitError(Exception):
     """Base of every error that a user's input, config or plugin can cause.
 
@@ -44,7 +47,7 @@ class UnknownComponentError(ConfigError, KeyError):
 
 def described(error: BaseException) -> str:
     """An error of foreign code in one line: its type, its message, and where it arose."""
-    text = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {str(error).strip()[:LONGEST]}"
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return text

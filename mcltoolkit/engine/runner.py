@@ -12,12 +12,13 @@ from torch.utils.data import DataLoader
 
 from mcltoolkit.engine.data_loader import build_loader, refuse_skipping
 from mcltoolkit.engine.hooks.observe import observer_hook
+from mcltoolkit.engine.named_settings import NamedSettingsRunner
 from mcltoolkit.errors import WeightsError
 from mcltoolkit.registry import RUNNERS
 
 
 @RUNNERS.register_module()
-class TranslationRunner(Runner):
+class TranslationRunner(NamedSettingsRunner):
     """Runs trainings and tests of this toolkit.
 
     Differs from mmengine's Runner in that a checkpoint with missing or unexpected keys is an error,
