@@ -7,7 +7,6 @@ import os
 import traceback
 from collections.abc import Iterable
 
-
 LONGEST = 1000
 
 

@@ -50,7 +50,7 @@ class RecordDataset(Dataset[Sample]):
     ) -> None:
         if not records:
             raise DataError("the data set has 0 samples; at least 1 is needed: check data_root")
-        self.records = list(records)
+        self.records = records
         self.source = source
         self.geometry = Geometry(geometry)
         self.exemplar_geometry = (

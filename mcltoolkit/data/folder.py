@@ -10,6 +10,7 @@ from mcltoolkit.data.conditions import Colours
 from mcltoolkit.data.exemplar_dataset import ExemplarDataset, Step
 from mcltoolkit.data.exemplars import ExemplarChoice, ExemplarLine, read_exemplar_list
 from mcltoolkit.data.records import Picture, Record, few
+from mcltoolkit.data.storage import read_text
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.registry import DATASETS
 
@@ -121,7 +122,7 @@ class FolderDataset(ExemplarDataset):
                 )
             return None
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"class file {path} cannot be read as UTF-8 text ({error}); save it anew"

@@ -29,7 +29,7 @@ _STREAM = 0x736B6970
 IDLE = -1
 
 
-class WorkerTraceback(Exception):
+class WorkerTracebackError(Exception):
     """Where an error arose, as text: the cause of the error that the main process raises."""
 
 
@@ -52,7 +52,7 @@ class Failure:
             error = self.kind(self.message)
         except Exception:  # a plugin's own class may want more than a message
             error = DataError(self.message)
-        raise error from WorkerTraceback(f"\n{self.trace}")
+        raise error from WorkerTracebackError(f"\n{self.trace}")
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ class GuardedDataset(Dataset[Any]):
             raise
         except Exception as error:
             raise DataError(
-                f"{self.describe(index)} cannot be read: {described(error)}; correct the file or the data set's code, or set on_error='skip' in the training's "
-                f"data loader"
+                f"{self.describe(index)} cannot be read: {described(error)}; correct the file or "
+                f"the data set's code, or set on_error='skip' in the training's data loader"
             ) from error
         finally:
             if worker is not None:

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mcltoolkit.data.storage import openable
 from mcltoolkit.errors import DataError, ToolkitError
 
 IMAGE_MODES = ("L", "P", "RGB")
@@ -126,7 +127,7 @@ def _load(path: str | Path, what: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(openable(path)) as image:
                 image.load()
                 return image
     except ToolkitError:
@@ -137,8 +138,8 @@ def _load(path: str | Path, what: str) -> Image.Image:
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(
-            f"{what} {path} claims more pixels than the {Image.MAX_IMAGE_PIXELS} allowed ({error}); "
-            f"make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS in a plugin module"
+            f"{what} {path} claims more than the {Image.MAX_IMAGE_PIXELS} pixels allowed "
+            f"({error}); make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS in a plugin module"
         ) from error
     except Exception as error:  # PIL reports a broken file with whatever its decoder stumbled on
         raise DataError(

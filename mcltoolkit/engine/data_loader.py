@@ -44,7 +44,7 @@ def build_loader(
             f"__getitem__ and __len__, such as dict(type='FolderDataset', ...)"
         )
     guard = GuardedDataset(dataset, policy, seed or 0, workers)
-    sampler = settings.get("sampler")
+    sampler: Any = settings.get("sampler")
 
     def build_sampler(**given: Any) -> Any:
         return build_component(DATA_SAMPLERS, sampler, "sampler of a data loader", **given)

@@ -25,8 +25,9 @@ def load_plain(path: str | Path) -> Any:
     except Exception as error:  # a broken file makes torch's unpickler stumble in many ways
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(
-            f"checkpoint {path} cannot be read as tensors and plain values: {reason}\nUse a whole file; one that holds pickled "
-            f"objects must be saved anew as a plain state dict"
+            f"checkpoint {path} cannot be read as tensors and plain values: {reason}\n"
+            f"Use a whole file; one that holds pickled objects must be saved anew as a plain "
+            f"state dict"
         ) from error
 
 

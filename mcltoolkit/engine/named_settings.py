@@ -70,7 +70,11 @@ class NamedSettingsRunner(Runner):
     def build_log_processor(self, log_processor: Any) -> Any:
         """`log_processor`."""
         with setting("log_processor", log_processor):
-            return super().build_log_processor(log_processor)
+            processor = super().build_log_processor(log_processor)
+            size = getattr(processor, "window_size", 1)
+            if not isinstance(size, int) or size < 1:  # mmengine finds out at the first log line
+                raise ValueError(f"window_size is {size!r}, allowed are whole numbers >= 1")
+            return processor
 
     def build_model(self, model: Any) -> Any:
         """`model`."""

@@ -195,6 +195,6 @@ def _read_array(path: str | Path, what: str) -> np.ndarray:
         return np.load(path, allow_pickle=False)
     except Exception as error:  # of the header, which numpy reads as Python
         raise DataError(
-            f"{what} {path} cannot be read as an array of numbers: {str(error).strip()}; give a .npy file that "
-            f"numpy.save wrote"
+            f"{what} {path} cannot be read as an array of numbers: {str(error).strip()}; give a "
+            f".npy file that numpy.save wrote"
         ) from error

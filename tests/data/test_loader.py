@@ -81,7 +81,7 @@ def epochs(loader, count=2):
     found = []
     for epoch in range(count):
         loader.sampler.set_epoch(epoch)
-        found += [batch for batch in loader]
+        found += list(loader)
     return found
 
 
@@ -165,7 +165,7 @@ def test_the_same_file_every_epoch_counts_once():
 
 
 def test_a_data_set_without_a_single_readable_sample_stops():
-    loader = loader_of(Faulty(4, {k: BROKEN[3] for k in range(4)}), "skip")
+    loader = loader_of(Faulty(4, dict.fromkeys(range(4), BROKEN[3])), "skip")
     with pytest.raises(DataError, match="10 samples in a row"):
         next(iter(loader))
     with pytest.raises(DataError, match="truncated"):  # there is no other to take

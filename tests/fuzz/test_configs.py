@@ -98,7 +98,7 @@ def test_data_loaders(plain, judge, cases):
 
 def test_models_and_optimisers(plain, scenes, judge, cases):
     batch = scenes(count=2)
-    for case, rng in cases(250, "models"):
+    for case, rng in cases(70, "models"):
         content = copy.deepcopy({k: plain[k] for k in ("model", "optim_wrapper")})
         changed = mutate(content, rng, rng.choice((["model"], ["model"], ["optim_wrapper"])))
 
@@ -111,14 +111,14 @@ def test_models_and_optimisers(plain, scenes, judge, cases):
         torch.manual_seed(0)
         with DefaultScope.overwrite_default_scope("mcltoolkit"):
             judge(f"{case} {changed}", run)
-    judge.done(at_least=100)
+    judge.done(at_least=25)
 
 
 def test_whole_trainings(plain, tmp_path, judge, cases):
     parts = ["train_cfg", "val_cfg", "default_hooks", "custom_hooks", "param_scheduler",
              "optim_wrapper", "randomness", "env_cfg", "log_processor", "visualizer",
              "val_evaluator", "val_dataloader", "train_dataloader"]  # fmt: skip
-    for case, rng in cases(12, "trainings"):
+    for case, rng in cases(6, "trainings"):
         content = copy.deepcopy(plain)
         changed = mutate(content, rng, [p for p in parts if content.get(p)])
         for name in ("train_dataloader", "val_dataloader"):
@@ -126,4 +126,57 @@ def test_whole_trainings(plain, tmp_path, judge, cases):
                 content[name]["num_workers"] = 0
         content["work_dir"] = str(tmp_path / case)
         judge(f"{case} {changed}", lambda c=content: train(Config(c)))
+    judge.done(at_least=1)
+
+
+FILES = {
+    "py": "_base_ = 'mcltoolkit::_base_/runtime.py'\ntrain_cfg = dict(max_iters=3)\nmodel = {}\n",
+    "yaml": "_base_: mcltoolkit::_base_/runtime.py\ntrain_cfg: {iters: 3}\nmodel: {vgg: null}\n",
+    "json": '{"_base_": "mcltoolkit::_base_/runtime.py", "model": {}, "a": [1, {"b": 2}]}',
+}
+KEYS = (
+    "model", "model.generator", "model.generator.base_width", "train_cfg.max_iters", "_base_",
+    "optim_wrapper", "model.losses.mcl", "custom_hooks.0.type", "custom_hooks.99", "", ".", "a..b",
+    "plugins", "default_scope", "work_dir", "train_dataloader.dataset.type",
+)  # fmt: skip
+
+
+def test_broken_files_and_options(tmp_path, judge, cases, spoiled_text):
+    for case, rng in cases(400, "files"):
+        suffix = rng.choice(list(FILES))
+        path = tmp_path / f"config.{suffix}"
+        path.write_bytes(spoiled_text(FILES[suffix], rng))
+        options = None
+        if rng.random() < 0.5:
+            path.write_text(FILES[suffix])
+            options = {rng.choice(KEYS): copy.deepcopy(rng.choice(VALUES))}
+        work_dir = str(tmp_path / "work")
+        judge(
+            f"{case} {options}",
+            lambda p=path, o=options, w=work_dir: load_config(p, o, work_dir=w),
+        )
+    judge.done(at_least=150)
+
+
+def test_full_size_configs_on_no_device(judge, cases, root):
+    """Full configs are built without memory for their weights; vgg and data are left out."""
+    from mcltoolkit.engine.explain import explain
+
+    names = (
+        "mclnet_ade20k",
+        "cocosnet_celebahq_edge",
+        "mclnet_deepfashion",
+        "mclnet_celebahq_mask",
+    )
+    for case, rng in cases(8, "full"):
+        name = rng.choice(names)
+        content = load_config(root / "configs" / f"{name}.py").to_dict()
+        content = {"model": content["model"]}
+        path = rng.choice([p for p in places(content) if len(p) > 2])
+        value = rng.choice([v for v in VALUES if not isinstance(v, float) or abs(v) < 1e9])
+        option = {".".join(map(str, path)): copy.deepcopy(value)}
+        judge(
+            f"{case} {name} {option}",
+            lambda n=name, o=option: explain(root / "configs" / f"{n}.py", o, (64, 64)),
+        )
     judge.done(at_least=1)

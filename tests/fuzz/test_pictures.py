@@ -36,8 +36,11 @@ def originals():
             for kind in FORMATS:
                 stream = io.BytesIO()
                 try:
-                    picture = colours.convert("L").convert(mode) if mode == "I;16" else (
-                        colours.convert("RGBA" if mode == "PA" else "RGB").convert(mode))
+                    picture = (
+                        colours.convert("L").convert(mode)
+                        if mode == "I;16"
+                        else (colours.convert("RGBA" if mode == "PA" else "RGB").convert(mode))
+                    )
                     picture.save(stream, kind)
                 except (OSError, ValueError, KeyError):
                     continue
