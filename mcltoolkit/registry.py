@@ -46,6 +46,11 @@ class Registry(mm.Registry):
             UnknownComponentError: nothing has that name; the message lists near matches and the
                 plugins that could not be loaded.
         """
+        if not isinstance(key, str):
+            raise ConfigError(
+                f"the type of a {self.name} is {key!r}; allowed is a name, such as "
+                f"'{self.example()}'"
+            )
         found = super().get(key)
         if found is None:
             from mcltoolkit.plugins import failed_plugins

@@ -80,13 +80,14 @@ class WatchedLoader(DataLoader):
                 self._note(delivery.incidents)
                 if delivery.failure is not None:
                     delivery.failure.throw()
-            except ToolkitError:
-                # Workers end with their iterator. The error's traceback would keep it, until the
-                # garbage collector takes its queues before it and each worker is waited for.
+                yield delivery.batch
+            except (ToolkitError, GeneratorExit):
+                # Workers end with their iterator. If the error's traceback or the runner kept it,
+                # the garbage collector would take its queues before it, and each worker would be
+                # waited for in vain: 5 s each at the end of a training.
                 self._iterator = None
                 del iterator
                 raise
-            yield delivery.batch
 
     def _note(self, incidents: list[Incident]) -> None:
         limit = self.guard.policy.limit(len(self.guard))

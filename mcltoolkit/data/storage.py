@@ -22,17 +22,18 @@ from mcltoolkit.errors import DataError, described
 
 PATIENCE = 60.0
 FIRST_WAIT = 0.5
+TRIES = 3
 Location: TypeAlias = "str | os.PathLike[str]"
 
 
 class ShardSource(Protocol):
     """What knows where a shard lies; see `shards.ShardFolder`."""
 
-    def local(self, shard: int) -> Path:
+    def local(self, shard: int) -> Location:
         """The shard as a local file.
 
         Raises:
-            DataError: it is missing or cannot be fetched.
+            DataError: it cannot be fetched.
         """
         ...
 
@@ -69,17 +70,20 @@ class Member(str):
             DataError: the shard is missing, truncated or changed.
         """
         content = b""
-        for _ in range(3):  # another process may put the shard out of the cache just now
+        for attempt in range(TRIES):  # another process may put the shard out of the cache just now
             path = self.source.local(self.shard)
             try:
                 with open(path, "rb") as file:
                     file.seek(self.offset)
                     content = file.read(self.size)
                 break
-            except FileNotFoundError:
-                continue
             except OSError as error:
-                raise DataError(f"{self}: shard {path} cannot be read ({error})") from error
+                if attempt + 1 < TRIES and isinstance(error, FileNotFoundError):
+                    continue
+                raise DataError(
+                    f"{self}: shard {path} cannot be read ({error.strerror or error}); copy it "
+                    f"again, or correct data_root (--data-root)"
+                ) from error
         if len(content) != self.size:
             raise DataError(
                 f"{self} is truncated: {len(content)} bytes found from {self.offset} on, the index "

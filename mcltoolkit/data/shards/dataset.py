@@ -13,7 +13,7 @@ from mcltoolkit.data.exemplars import ExemplarChoice
 from mcltoolkit.data.records import Picture, Record
 from mcltoolkit.data.shards.cache import ShardCache
 from mcltoolkit.data.shards.index import ShardIndex, ShardSample
-from mcltoolkit.data.storage import Member, fetch, is_remote
+from mcltoolkit.data.storage import Location, Member, fetch, is_remote
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.registry import DATASETS
 
@@ -43,7 +43,7 @@ class ShardFolder:
         cache_dir: str | None = None,
         cache_size: float = 20.0,
     ) -> None:
-        self.root, self.index = root, index
+        self.root, self.index = str(root).rstrip("/"), index
         self.fetch = partial(fetch, backend_args=backend_args, attempts=attempts)
         self.cache = ShardCache(cache_dir, cache_size) if is_remote(root) else None
         largest = max(size for _, size in index.shards)
@@ -56,24 +56,18 @@ class ShardFolder:
 
     def name(self, shard: int) -> str:
         """Path or URL of a shard."""
-        name = self.index.shards[shard][0]
-        return f"{str(self.root).rstrip('/')}/{name}" if self.cache else str(Path(self.root, name))
+        return f"{self.root}/{self.index.shards[shard][0]}"
 
-    def local(self, shard: int) -> Path:
-        """The shard as a local file.
+    def local(self, shard: int) -> Location:
+        """The shard as a local file, which may be missing where none is fetched.
 
         Raises:
-            DataError: it is missing or cannot be fetched.
+            DataError: it cannot be fetched.
         """
         url, size = self.name(shard), self.index.shards[shard][1]
         if self.cache is not None:
             return self.cache.get(url, size, partial(self.fetch, url))
-        path = Path(url)
-        if not path.is_file():
-            raise DataError(
-                f"shard {path} does not exist; copy it again, or correct data_root (--data-root)"
-            )
-        return path
+        return url
 
 
 class ShardRecords(Sequence[Record]):
