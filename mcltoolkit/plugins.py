@@ -217,7 +217,7 @@ def load_plugins(modules: Iterable[str] = ()) -> None:
     Raises:
         PluginError: one of `modules` cannot be used; the message has its name, file and remedy.
     """
-    names = list(modules) if isinstance(modules, list | tuple | set) else [modules]
+    names: list[Any] = list(modules) if isinstance(modules, list | tuple | set) else [modules]
     wrong = [n for n in names if not isinstance(n, str) or not n.replace(".", "_").isidentifier()]
     if wrong or isinstance(modules, str):
         raise PluginError(

@@ -4,6 +4,7 @@ import logging
 import os
 import random
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -252,3 +253,15 @@ def test_settings_that_cannot_be_used(settings, message):
     with pytest.raises(ConfigError, match=message):
         build_loader({"dataset": Faulty(), "batch_size": 2,
                       "sampler": dict(type="SeededSampler"), **settings})  # fmt: skip
+
+
+class Slow(Faulty):
+    def __getitem__(self, item):
+        if int(item.__index__()) == 5:
+            time.sleep(2)
+        return super().__getitem__(item)
+
+
+def test_a_file_that_takes_too_long_is_named():
+    with pytest.raises(DataError, match=r"timed out after 1 seconds while reading sample 5 of Slow"):
+        epochs(loader_of(Slow(), workers=1, timeout=1))

@@ -18,7 +18,7 @@ from mcltoolkit.testing.ranks import ranks
 
 @pytest.fixture
 def job(tmp_path, tiny_config):
-    """Settings of a training on eight pictures, the third of which is cut off."""
+    """Settings of a training on eight pictures, the first of which is cut off."""
     root, rng = tmp_path / "data", np.random.default_rng(0)
     for kind in ("images", "annotations"):
         (root / kind / "training").mkdir(parents=True)
@@ -27,7 +27,7 @@ def job(tmp_path, tiny_config):
             "images", "annotations"))  # fmt: skip
         Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(image)
         Image.fromarray(rng.integers(0, 6, (32, 32), dtype=np.uint8)).save(labels)
-    broken = root / "images" / "training" / "c.png"
+    broken = root / "images" / "training" / "a.png"
     broken.write_bytes(broken.read_bytes()[:1000])
 
     def settings(work_dir, on_error, iterations=8, **further):
