@@ -28,6 +28,7 @@ custom_hooks = [
     dict(type="ProgressHook"),
     dict(type="LossAuditHook"),
     dict(type="GridHook"),
+    dict(type="SkippedSamplesHook"),
 ]
 log_processor = dict(type="LogProcessor", by_epoch=False, window_size=50)
 log_level = "INFO"

@@ -10,6 +10,7 @@ from mcltoolkit.engine.hooks import (
     ProgressHook,
     RecomputeHook,
     ReportHook,
+    SkippedSamplesHook,
 )
 from mcltoolkit.engine.loops import TranslationTrainLoop
 from mcltoolkit.engine.optim import (
@@ -34,6 +35,7 @@ __all__ = [
     "ReportHook",
     "SeparateDDP",
     "SeparateFSDP",
+    "SkippedSamplesHook",
     "TranslationRunner",
     "TranslationTrainLoop",
 ]

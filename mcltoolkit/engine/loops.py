@@ -60,6 +60,12 @@ class TranslationTrainLoop(BaseLoop):
             raise ConfigError(
                 f"train_cfg has max_iters={max_iters} and max_epochs={max_epochs}; set one of them"
             )
+        counts = {"max_iters": max_iters, "max_epochs": max_epochs}
+        for name, value in {**counts, "val_interval": val_interval, "val_begin": val_begin}.items():
+            if value is None and name in counts:
+                continue
+            if not isinstance(value, int) or value < 0:
+                raise ConfigError(f"train_cfg.{name} is {value!r}; allowed are whole numbers >= 0")
         length = len(self.dataloader)
         if length == 0:
             raise ConfigError(

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.fileio import copyfile_from_local, get_local_path, join_path
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, load_state_dict
@@ -17,17 +14,18 @@ from torch.utils.data import DataLoader
 from mcltoolkit.engine.agreement import any_rank
 from mcltoolkit.engine.checkpoints import assemble, keep_absent_parts, rebuild_logs
 from mcltoolkit.engine.config import plain_config
+from mcltoolkit.engine.data_loader import build_loader, refuse_skipping
 from mcltoolkit.engine.files import load_plain, save_whole
 from mcltoolkit.engine.hooks.observe import observer_hook
 from mcltoolkit.engine.loops import TranslationTrainLoop
-from mcltoolkit.engine.stopping import StopSignals, ignore_in_worker
+from mcltoolkit.engine.named_settings import NamedSettingsRunner
+from mcltoolkit.engine.stopping import StopSignals
 from mcltoolkit.errors import ConfigError, ToolkitError, WeightsError
 from mcltoolkit.registry import RUNNERS
-from mcltoolkit.structures import collate
 
 
 @RUNNERS.register_module()
-class TranslationRunner(Runner):
+class TranslationRunner(NamedSettingsRunner):
     """Runs trainings and tests of this toolkit.
 
     Differs from mmengine's Runner in that a checkpoint with missing or unexpected keys is an error,
@@ -54,15 +52,10 @@ class TranslationRunner(Runner):
     def build_dataloader(
         dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
     ) -> DataLoader:
-        """A loader of `Batch`es, from its config; iterating over it leaves the global random
-        generators as they are."""
-        if not isinstance(dataloader, dict):
-            return dataloader
-        dataloader = {"collate_fn": {"type": collate}, **dataloader}
-        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
-        loader.generator = torch.Generator().manual_seed(seed or 0)
-        loader.worker_init_fn = partial(_prepare_worker, before=loader.worker_init_fn)
-        return loader
+        """A loader of `Batch`es, from its config, see `build_loader`."""
+        if isinstance(dataloader, dict):
+            return build_loader(dataloader, seed, diff_rank_seed)
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def train(self) -> Any:
         """Train; SIGTERM, SIGINT and SIGUSR1 save a checkpoint and stop.
@@ -78,6 +71,16 @@ class TranslationRunner(Runner):
         except BaseException:
             self.call_hook("on_exception")
             raise
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """mmengine's loop of validation, over data of which nothing is skipped."""
+        refuse_skipping(self._val_dataloader, "val_dataloader")
+        return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """mmengine's loop of testing, over data of which nothing is skipped."""
+        refuse_skipping(self._test_dataloader, "test_dataloader")
+        return super().build_test_loop(loop)
 
     def load_checkpoint(
         self,
@@ -245,9 +248,3 @@ def _write(
         local = save_whole(checkpoint, Path(folder, filename))
         target = join_path(out_dir, filename, backend_args=backend_args)
         copyfile_from_local(str(local), target, backend_args=backend_args)
-
-
-def _prepare_worker(worker: int, before: Callable[[int], None] | None) -> None:
-    ignore_in_worker()
-    if before is not None:
-        before(worker)

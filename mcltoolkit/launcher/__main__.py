@@ -58,7 +58,8 @@ def main(arguments: Sequence[str]) -> int:
             run(parse_args(options))
         except ChildFailedError as error:
             text, status = failure_report(error.failures, int(os.environ.get("NNODES", "1")))
-            print(text, file=sys.stderr, flush=True)
+            if text:
+                print(text, file=sys.stderr, flush=True)
             return status
         except (DistError, RendezvousError) as error:
             print(no_meeting(where, error), file=sys.stderr)

@@ -19,6 +19,7 @@ CAUSES = {
     signal.SIGABRT: "compiled code gave up; its last lines above say why",
     signal.SIGTERM: "somebody or the scheduler ended it",
 }
+STOPPED = {128 + number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
 
 
 def failure_report(failures: Mapping[int, ProcessFailure], nodes: int = 1) -> tuple[str, int]:
@@ -31,6 +32,8 @@ def failure_report(failures: Mapping[int, ProcessFailure], nodes: int = 1) -> tu
     rank = min(failures, key=lambda r: (_blame(failures[r]), failures[r].timestamp))
     cause = failures[rank]
     status = cause.exitcode if cause.exitcode > 0 else 128 - cause.exitcode
+    if cause.exitcode in STOPPED:  # rank 0 has said so
+        return "", status
     message, traceback = _told(cause)
     who = f"rank {rank} (process {cause.pid} on {socket.gethostname()})"
     if cause.exitcode == LOST_CONTACT:
