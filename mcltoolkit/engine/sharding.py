@@ -24,6 +24,12 @@ from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.registry import MODEL_WRAPPERS
 from mcltoolkit.structures import Alignment, Batch, DiscriminatorPass, Painting, Translation
 
+try:
+    from torch.distributed.tensor import DTensor as _DTensor
+    from torch.distributed.tensor import distribute_tensor as _distribute
+except ImportError:  # torch before 2.5 has them under another name, and no fully_shard
+    _DTensor = ()  # type: ignore[assignment,misc]
+
 FLOWS = (Alignment, Batch, DiscriminatorPass, Painting, Translation)
 BLOCKS = ("SPADEResBlock",)
 
@@ -118,21 +124,19 @@ class SeparateFSDP(nn.Module):
                 unit.reshard()  # type: ignore[operator]
 
     def whole(self, name: str, value: Tensor) -> Tensor:
-        """The whole value, on the CPU, of what is spread as the parameter or buffer `name` of the
+        """A copy on the CPU of the whole of what is spread as the parameter or buffer `name` of the
         model is; all ranks must call."""
         value = value.detach()
-        value = (value.full_tensor() if hasattr(value, "full_tensor") else value).cpu()
+        value = value.full_tensor().cpu() if isinstance(value, _DTensor) else value.cpu().clone()
         return value.view(()) if name in self._scalars and value.shape == (1,) else value
 
     def shard(self, name: str, whole: Tensor, like: Tensor) -> Tensor:
         """The reverse: `whole` spread as `like` is; one of another shape is returned as it is."""
         if name in self._scalars and whole.dim() == 0:
             whole = whole.view(1)
-        from torch.distributed.tensor import DTensor, distribute_tensor
-
-        if not isinstance(like, DTensor) or whole.shape != like.shape:
+        if not isinstance(like, _DTensor) or whole.shape != like.shape:
             return whole
-        return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements)
+        return _distribute(whole.to(like.device), like.device_mesh, like.placements)
 
     def full_state_dict(self) -> dict[str, Any]:
         """The model's whole state on the CPU, under the names of a model that is not sharded; on
@@ -204,7 +208,7 @@ class SeparateFSDP(nn.Module):
 def local(value: Tensor) -> Tensor:
     """This rank's part of a tensor: its shard, or the tensor itself where it is not sharded. The
     part shares the tensor's memory."""
-    return value.to_local() if hasattr(value, "to_local") else value
+    return value.to_local() if isinstance(value, _DTensor) else value
 
 
 def _fully_shard() -> Callable[..., Any]:

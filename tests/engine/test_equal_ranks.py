@@ -1,9 +1,11 @@
-"""Ranks of a small batch each against one process with the whole batch."""
+"""Ranks against one process with the whole batch, and ways to run ranks against each other."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +13,11 @@ import torch
 from mcltoolkit.data import SyntheticScenes
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.distributed import SeparateDDP
+from mcltoolkit.engine.hooks import EMAHook
+from mcltoolkit.engine.hooks.audit import dead_generator_losses
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
+from mcltoolkit.engine.recompute import recompute_activations
+from mcltoolkit.engine.sharding import SeparateFSDP, local
 from mcltoolkit.models.exemplar_gan import unwrap
 from mcltoolkit.registry import MODELS
 from mcltoolkit.structures import collate
@@ -73,9 +79,11 @@ def batches():
         yield replace(whole, paired=torch.tensor(paired, dtype=torch.bool))
 
 
-def part(batch, index):
-    names = {n: getattr(batch, n)[index : index + 1] for n in ("names", "exemplar_names")}
-    return replace(batch.map_tensors(lambda t: t[index : index + 1]), **names)
+def part(batch, index, of=RANKS):
+    size = RANKS // of
+    chosen = slice(index * size, (index + 1) * size)
+    names = {n: getattr(batch, n)[chosen] for n in ("names", "exemplar_names")}
+    return replace(batch.map_tensors(lambda t: t[chosen]), **names)
 
 
 def build(dtype, options):
@@ -139,3 +147,171 @@ def test_four_ranks_of_one_sample_equal_one_process_of_four(case):
         assert apart[worst] / largest <= tolerance, worst
     for other in found[1:]:
         assert all(torch.equal(value, found[0][name]) for name, value in other.items())
+
+
+RECOMPUTED = [
+    *(f"translator.{part}" for part in ("condition_encoder", "image_encoder", "self_correlation")),
+    *("translator.correspondence", "translator.generator.stages.up_0", "discriminator"),
+    "losses.terms.mcl",
+]
+TWO = 2
+
+
+class Run:
+    """A training of this rank that can be stopped and looked at."""
+
+    def __init__(self, wrapper, seed=0, recomputed=(), clip=None):
+        self.model = build(torch.float64, CONDITIONED)
+        torch.manual_seed(seed)
+        if seed:
+            for value in self.model.parameters():
+                torch.nn.init.normal_(value)
+        plain = wrapper is SeparateDDP
+        self.wrapped = wrapper(self.model, **({"device_ids": None} if plain else {}))
+        recompute_activations(self.model, recomputed)
+        sides = {
+            side: {"optimizer": ADAM, **({"clip_grad": clip} if clip else {})}
+            for side in ("generator", "discriminator")
+        }
+        self.optim = GANOptimWrapperConstructor(sides)(self.wrapped)
+        self.ema = EMAHook(decay=0.5)
+        self.runner = SimpleNamespace(model=self.wrapped, _resume=True, _train_loop="loop")
+        self.ema.before_run(self.runner)
+
+    def train(self, steps):
+        for batch in list(batches())[slice(*steps)]:
+            mine = part(batch, torch.distributed.get_rank(), of=TWO)
+            self.wrapped.train_step(mine, self.optim)
+            self.ema.after_train_iter(self.runner, 0)
+        return self
+
+    def saved(self):
+        """What a checkpoint holds, on each rank."""
+        checkpoint = {}
+        self.ema.before_save_checkpoint(self.runner, checkpoint)
+        if isinstance(self.wrapped, SeparateFSDP):
+            checkpoint["state_dict"] = self.wrapped.full_state_dict()
+            checkpoint["optimizer"] = self.wrapped.full_optim_state_dict(self.optim)
+        else:
+            with self.model.without_wrappers():
+                checkpoint["state_dict"] = {
+                    k: v.clone() for k, v in self.model.state_dict().items()
+                }
+            checkpoint["optimizer"] = self.optim.state_dict()
+        return checkpoint
+
+    def load(self, checkpoint):
+        self.ema.after_load_checkpoint(self.runner, checkpoint)
+        self.wrapped.load_full_state_dict(checkpoint["state_dict"])
+        self.wrapped.load_full_optim_state_dict(self.optim, checkpoint["optimizer"])
+        return self
+
+
+def runs_of_rank():
+    warnings.simplefilter("ignore")
+    found = {"ddp": Run(SeparateDDP).train((0, 3)).saved()}
+    found["ddp recomputed"] = Run(SeparateDDP, recomputed=RECOMPUTED).train((0, 3)).saved()
+    sharded = Run(SeparateFSDP)
+    found["shares"] = {name: local(p).numel() for name, p in sharded.model.named_parameters()}
+    with sharded.wrapped.gathered():
+        batch = part(next(batches()), torch.distributed.get_rank(), of=TWO)
+        made = sharded.model.data_preprocessor(batch, True)
+        before = {name: value.clone() for name, value in sharded.model.named_buffers()}
+        found["dead"] = dead_generator_losses(sharded.model, made)
+        for name, value in sharded.model.named_buffers():
+            value.copy_(before[name])
+    sharded.train((0, 2))
+    stopped = sharded.saved()
+    found["fsdp"] = sharded.train((2, 3)).saved()
+    whole = [stopped]
+    torch.distributed.broadcast_object_list(whole)
+    found["stopped"] = whole[0]
+    found["fsdp resumed"] = Run(SeparateFSDP, seed=1).load(whole[0]).train((2, 3)).saved()
+    found["fsdp recomputed"] = Run(SeparateFSDP, recomputed=RECOMPUTED).train((0, 3)).saved()
+    clip = {"max_norm": 0.1}
+    for name, wrapper in (("ddp clipped", SeparateDDP), ("fsdp clipped", SeparateFSDP)):
+        found[name] = Run(wrapper, clip=dict(clip)).train((0, 3)).saved()
+    return found
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return ranks(TWO).run(runs_of_rank)
+
+
+def leaves(checkpoint, prefix=""):
+    items = checkpoint.items() if isinstance(checkpoint, dict) else enumerate(checkpoint)
+    for key, value in items:
+        if isinstance(value, dict | list | tuple):
+            yield from leaves(value, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def apart(first, second):
+    """Largest difference of two checkpoints, relative to the largest value; their names agree."""
+    first, second = dict(leaves(first)), dict(leaves(second))
+    assert first.keys() == second.keys()
+    worst = 0.0
+    for name, value in first.items():
+        if isinstance(value, torch.Tensor):
+            assert (value.shape, value.dtype) == (second[name].shape, second[name].dtype), name
+            worst = max(worst, float((value - second[name]).abs().max()))
+        else:
+            assert value == second[name], name
+    return worst / max(float(v.abs().max()) for v in first.values() if torch.is_tensor(v))
+
+
+def test_shards_train_as_whole_models_do(runs):
+    """Weights, buffers, average and the states of both optimisers, whole on rank 0."""
+    assert apart(runs[0]["ddp"], runs[0]["fsdp"]) <= 1e-9
+    assert apart(runs[0]["ddp clipped"], runs[0]["fsdp clipped"]) <= 1e-9
+    assert apart(runs[0]["ddp"]["state_dict"], runs[0]["ddp clipped"]["state_dict"]) > 1e-8
+    assert runs[1]["fsdp"]["state_dict"] == {}
+
+
+def test_each_rank_holds_its_share(runs):
+    whole = {n: v.numel() for n, v in runs[0]["fsdp"]["state_dict"].items()}
+    for name, count in runs[0]["shares"].items():
+        assert count + runs[1]["shares"][name] == whole[name]
+    assert sum(runs[1]["shares"].values()) > 0.4 * sum(whole[name] for name in runs[1]["shares"])
+
+
+def test_a_stopped_sharded_training_goes_on_to_the_bit(runs):
+    assert apart(runs[0]["fsdp"], runs[0]["fsdp resumed"]) == 0
+
+
+def test_a_sharded_checkpoint_loads_into_a_plain_model(runs):
+    stopped, model = runs[0]["stopped"], build(torch.float64, CONDITIONED)
+    sides = {side: {"optimizer": ADAM} for side in ("generator", "discriminator")}
+    optim = GANOptimWrapperConstructor(sides)(model)
+    model.load_state_dict(stopped["state_dict"])
+    optim.load_state_dict(stopped["optimizer"])
+    assert apart(optim.state_dict(), stopped["optimizer"]) == 0
+
+
+def test_computing_twice_changes_nothing(runs):
+    for kind in ("ddp", "fsdp"):
+        assert apart(runs[0][kind], runs[0][f"{kind} recomputed"]) == 0
+
+
+def test_the_average_is_the_same_on_every_rank(runs):
+    for kind in ("ddp", "fsdp"):
+        first, second = (rank[kind]["ema_state_dict"] for rank in runs)
+        assert apart(first, second) == 0
+    assert (
+        apart(
+            {k.removeprefix("module."): v for k, v in first.items() if k != "n_averaged"},
+            {
+                k.removeprefix("translator."): v
+                for k, v in runs[0]["fsdp"]["state_dict"].items()
+                if k.startswith("translator.")
+            },
+        )
+        > 1e-8
+    ), "the average is not the weights themselves"
+
+
+def test_the_audit_sees_gradients_of_a_sharded_model(runs):
+    # the first batch has a pair on both ranks, so that no loss is without effect
+    assert [rank["dead"] for rank in runs] == [[], []]
