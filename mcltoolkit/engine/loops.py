@@ -15,7 +15,7 @@ from mcltoolkit.engine import random_state
 from mcltoolkit.engine.agreement import any_rank
 from mcltoolkit.engine.hooks.checkpoint import CheckpointHook
 from mcltoolkit.engine.stopping import TrainingStopped, ValidationAborted
-from mcltoolkit.errors import ConfigError, DataError, ToolkitError
+from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.registry import LOOPS
 from mcltoolkit.structures import Batch
 
@@ -206,7 +206,7 @@ class TranslationTrainLoop(BaseLoop):
         failure: Exception | None = None
         try:
             fetched = next(batches)
-        except (ToolkitError, RuntimeError, OSError) as error:
+        except Exception as error:  # whatever a data set raises, all ranks must hear of it
             failure = error
         stop, failed = any_rank(self.runner.signals.received is not None, failure is not None)
         if stop:  # a batch that was fetched, or broke because its worker got the signal, is lost

@@ -95,6 +95,11 @@ class TranslationRunner(NamedSettingsRunner):
             WeightsError: the file is missing, broken, cannot be read as plain tensors, or its keys
                 or shapes differ from the model's.
         """
+        checkpoint = self._read_checkpoint(filename)
+        self._load(checkpoint, filename, strict)
+        return checkpoint
+
+    def _read_checkpoint(self, filename: str) -> dict[str, Any]:
         if "://" in str(filename):
             with get_local_path(str(filename)) as local:
                 checkpoint = load_plain(local)
@@ -105,7 +110,10 @@ class TranslationRunner(NamedSettingsRunner):
                 f"checkpoint {filename} holds a {type(checkpoint).__name__}; allowed is a dict "
                 f"of weights by name, or one with the key 'state_dict'"
             )
-        checkpoint.setdefault("state_dict", {k: checkpoint[k] for k in list(checkpoint)})
+        checkpoint.setdefault("state_dict", dict(checkpoint))
+        return checkpoint
+
+    def _load(self, checkpoint: dict[str, Any], filename: str, strict: bool = True) -> None:
         keep_absent_parts(self, checkpoint)
         rebuild_logs(checkpoint)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -122,7 +130,6 @@ class TranslationRunner(NamedSettingsRunner):
             ) from error
         self._has_loaded = True
         self.logger.info(f"Load checkpoint from {filename}")
-        return checkpoint
 
     def resume(
         self,
@@ -140,7 +147,7 @@ class TranslationRunner(NamedSettingsRunner):
             ConfigError: the number of samples a step has changed in a training whose length is
                 counted in epochs.
         """
-        checkpoint = self.load_checkpoint(filename)
+        checkpoint = self._read_checkpoint(filename)
         missing = [k for k in ("meta", "optimizer", "message_hub") if k not in checkpoint]
         if missing:
             raise WeightsError(
@@ -148,6 +155,7 @@ class TranslationRunner(NamedSettingsRunner):
                 f"from a file that a training wrote, or start a new training from its weights with "
                 f"--cfg-options load_from={filename}"
             )
+        self._load(checkpoint, filename)
         meta = checkpoint["meta"]
         loop: TranslationTrainLoop = self.train_loop
         loop.resume(meta, filename)

@@ -42,9 +42,7 @@ class Ranks:
         self._processes = []
         for rank in range(count):
             ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_serve, args=(rank, count, meeting, theirs), daemon=True
-            )
+            process = context.Process(target=_serve, args=(rank, count, meeting, theirs))
             process.start()
             theirs.close()
             self._pipes.append(ours)
@@ -106,6 +104,7 @@ def ranks(count: int = 2) -> Ranks:
 
 def _serve(rank: int, count: int, meeting: str, pipe: Connection) -> None:
     torch.set_num_threads(1)
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(count))
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
     while True:
         try:

@@ -121,16 +121,16 @@ def test_an_untrained_network_has_no_average(built, config, tmp_path):
 
 def test_several_ranks_get_a_wrapper_for_each_child(built, config, monkeypatch):
     joined = []
-    monkeypatch.setattr(launch, "init_process_group", joined.append)
+    monkeypatch.setattr(launch, "init_process_group", lambda *given: joined.append(given))
     monkeypatch.setattr(launch.torch.cuda, "is_available", lambda: False)
     config.launcher = "pytorch"
     launch.train(config)
-    assert joined == ["pytorch"]
+    assert joined == [("pytorch", None)]
     assert built[0].model_wrapper_cfg == {"type": "mcltoolkit.SeparateDDP", "device_ids": None}
 
 
 def test_more_ranks_than_gpus_is_an_error(built, config, monkeypatch):
-    monkeypatch.setattr(launch, "init_process_group", lambda launcher: None)
+    monkeypatch.setattr(launch, "init_process_group", lambda *given: None)
     monkeypatch.setattr(launch.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(launch.torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("LOCAL_RANK", "2")

@@ -40,7 +40,7 @@ def job(tmp_path, tiny_config):
                 "visualizer.vis_backends": [dict(type="LocalVisBackend")],
                 "default_hooks.checkpoint.interval": 2,
                 "log_level": "WARNING",
-                "custom_hooks": [dict(type="LossAuditHook"), dict(type="PlainCheckpointHook"),
+                "custom_hooks": [dict(type="LossAuditHook"),
                                  dict(type="SkippedSamplesHook", interval=2)],
                 **further,
             },
