@@ -12,7 +12,7 @@ work_dir = None
 load_from = None
 resume = False
 launcher = "none"
-model_wrapper_cfg = None  # of several ranks: DDP; dict(type="SeparateFSDP") shards the model
+model_wrapper_cfg = dict()  # of several ranks: DDP; dict(type="SeparateFSDP") shards the model
 activation_checkpointing = None  # modules to compute twice, such as ["translator.generator"]
 
 default_hooks = dict(

@@ -10,6 +10,7 @@ on its own, as its optimiser wants it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -67,12 +68,15 @@ class SeparateFSDP(nn.Module):
         _register_flows()
         mesh = dist.device_mesh.init_device_mesh(get_device(), (dist.get_world_size(),))
         self._settings = {"mesh": mesh, "reshard_after_forward": reshard_after_forward}
+        classes = _checked(module, units)
         self._roots: list[Any] = []
         for child in module.children():
             if any(p.requires_grad for p in child.parameters()):
-                for unit in _units(child, _checked(module, units)):
+                for unit in _units(child, classes):
                     shard(unit, **self._settings)
                 self._roots.append(shard(child, **self._settings))
+        # no module of a model here writes into what another has returned
+        warnings.filterwarnings("ignore", "FSDP2-wrapped module", UserWarning)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The model's."""

@@ -1,6 +1,7 @@
 """One CPU rank; tests/integration/test_distributed.py runs two."""
 
 import copy
+import os
 import socket
 
 import pytest
@@ -12,6 +13,7 @@ from mcltoolkit.engine.checkpoints import strip_wrappers
 from mcltoolkit.engine.distributed import SeparateDDP, init_process_group
 from mcltoolkit.engine.hooks import EMAHook
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
+from mcltoolkit.errors import ConfigError
 from mcltoolkit.models.exemplar_gan import unwrap
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="with CUDA mmengine uses nccl")
@@ -64,6 +66,45 @@ def test_ranks_without_cuda_meet_through_gloo(address, launcher):
 def test_a_single_process_joins_no_group(address):
     init_process_group("none")
     assert not dist.is_initialized()
+
+
+def test_ranks_wait_as_long_as_the_config_says(address):
+    for name, value in RANKS["pytorch"].items():
+        address.setenv(name, value)
+    init_process_group("pytorch", timeout=33)
+    backend = dist.group.WORLD._get_backend(torch.device("cpu"))
+    assert backend.options._timeout.total_seconds() == 33
+
+
+@pytest.mark.parametrize("timeout", [0, -1, "long"])
+def test_what_is_no_time_to_wait(address, timeout):
+    with pytest.raises(ConfigError, match=f"timeout is {timeout!r}; allowed are seconds > 0"):
+        init_process_group("pytorch", timeout)
+
+
+def test_a_port_that_another_run_has_taken(address):
+    for name, value in RANKS["pytorch"].items():
+        address.setenv(name, value)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        address.setenv("MASTER_PORT", str(port))
+        with pytest.raises(ConfigError, match=f"port {port} of this machine is taken"):
+            init_process_group("pytorch")
+
+
+def test_steps_of_slurm_jobs_have_ports_of_their_own(address):
+    ports = set()
+    for job, step in (("1234567", "0"), ("1234567", "1"), ("1234568", "0")):
+        for name, value in {**RANKS["slurm"], "SLURM_JOB_ID": job, "SLURM_STEP_ID": step}.items():
+            address.setenv(name, value)
+        address.delenv("MASTER_PORT")
+        init_process_group("slurm")
+        ports.add(int(os.environ["MASTER_PORT"]))
+        dist.destroy_process_group()
+    assert len(ports) == 3
+    assert all(20000 <= port < 30000 for port in ports)
 
 
 def wrapped_children(ddp):

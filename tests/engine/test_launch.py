@@ -125,8 +125,27 @@ def test_several_ranks_get_a_wrapper_for_each_child(built, config, monkeypatch):
     monkeypatch.setattr(launch.torch.cuda, "is_available", lambda: False)
     config.launcher = "pytorch"
     launch.train(config)
-    assert joined == [("pytorch", None)]
+    config.env_cfg.dist_cfg.timeout = 60
+    config.model_wrapper_cfg = {"type": "SeparateFSDP", "units": ["Conv"]}
+    launch.train(config)
+    assert joined == [("pytorch", None), ("pytorch", 60)]
     assert built[0].model_wrapper_cfg == {"type": "mcltoolkit.SeparateDDP", "device_ids": None}
+    assert built[1].model_wrapper_cfg == {"type": "mcltoolkit.SeparateFSDP", "units": ["Conv"]}
+
+
+def test_one_process_needs_no_wrapper(built, config):
+    config.model_wrapper_cfg = {"type": "SeparateFSDP"}
+    launch.train(config)
+    assert "model_wrapper_cfg" not in built[0]
+
+
+def test_activation_checkpointing_is_the_toolkits_own(built, config):
+    config.activation_checkpointing = ["translator.generator"]
+    launch.train(config)
+    assert "activation_checkpointing" not in built[0], "mmengine's Runner would take it up"
+    hook = built[0].custom_hooks[0]
+    assert hook == {"type": "RecomputeHook", "modules": ["translator.generator"]}
+    assert len(built[0].custom_hooks) == len(config.custom_hooks) + 1
 
 
 def test_more_ranks_than_gpus_is_an_error(built, config, monkeypatch):
