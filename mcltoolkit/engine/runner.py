@@ -15,6 +15,7 @@ from mcltoolkit.engine.agreement import any_rank
 from mcltoolkit.engine.checkpoints import assemble, keep_absent_parts, rebuild_logs
 from mcltoolkit.engine.config import plain_config
 from mcltoolkit.engine.data_loader import build_loader, refuse_skipping
+from mcltoolkit.engine.environment import environment
 from mcltoolkit.engine.files import load_plain, save_whole
 from mcltoolkit.engine.hooks.observe import observer_hook
 from mcltoolkit.engine.loops import TranslationTrainLoop
@@ -218,6 +219,18 @@ class TranslationRunner(NamedSettingsRunner):
                 f"the checkpoint {filename} could not be saved ({failure or 'see rank 0'}); older "
                 f"checkpoints in {out_dir} are as they were. Make room, then go on with --resume"
             ) from failure
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        facts = {
+            **environment(),
+            "seed": self.seed,
+            "ranks": self.world_size,
+            "launcher": self._launcher,
+            **env_cfg,
+        }
+        lines = "\n".join(f"    {name}: {value}" for name, value in facts.items())
+        self.logger.info(f"environment\n{lines}")
+        self.logger.info(f"the config lies in {self.work_dir}")
 
     def _resume_seed(self, meta: dict[str, Any]) -> None:
         seed, ours = meta.get("seed"), self._randomness_cfg.get("seed")

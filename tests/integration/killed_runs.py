@@ -52,9 +52,7 @@ def settings(config, work_dir):
             "default_hooks.checkpoint.interval": 1,
             "default_hooks.checkpoint.max_keep_ckpts": 3,
             "train_dataloader.dataset.length": 10,
-            "model.losses": {
-                name: None for name in ("cxt", "per", "fm", "feature_matching", "cyc", "mcl")
-            },
+            "model.losses": dict.fromkeys(("cxt", "per", "fm", "feature_matching", "cyc", "mcl")),
             "val_dataloader": None,
             "val_cfg": None,
             "val_evaluator": None,

@@ -16,6 +16,8 @@ def test_every_resume_finds_a_whole_checkpoint(tool, tiny_config, tmp_path):
     assert result["failures"] == []
     assert result["kills"] == KILLS
     assert result["inside_a_save"] >= KILLS // 4, "a good part of the kills hit a save"
-    assert result["half_written"] > 0, "and some left half a file, which nobody took for a whole one"
+    assert result["half_written"] > 0, (
+        "and some left half a file, which nobody took for a whole one"
+    )
     assert result["left"] == [], "the next run removes it"
     assert max(result["steps_lost"]) <= 1, "a checkpoint a step: no more than that step is lost"
