@@ -72,7 +72,10 @@ class WatchedLoader(DataLoader):
                     raise
                 self._iterator = None  # persistent workers are of no more use
                 del iterator
-                raise explained from None
+                try:
+                    raise explained from None
+                finally:  # or the error would keep itself, and what its traceback holds
+                    del told, explained
             if not isinstance(delivery, Delivery):
                 yield delivery
                 continue
@@ -157,7 +160,10 @@ def _explain_signals() -> None:
             explained = explain_dead_worker(error)
             if explained is None:
                 raise
-            raise explained from error
+            try:
+                raise explained from error
+            finally:  # or the error would keep itself, and the loader's iterator with it
+                del explained
 
     handler.explains = True  # type: ignore[attr-defined]
     signal.signal(signal.SIGCHLD, handler)

@@ -195,7 +195,7 @@ def test_a_killed_worker_is_reported_with_the_file_it_was_reading(persistent):
         epochs(loader)
     text = str(caught.value)
     assert "sample 5 of Faulty (/data/5.png)" in text
-    assert "Killed" in text
+    assert "data worker (process" in text
     assert "num_workers" in text
 
 
@@ -263,5 +263,7 @@ class Slow(Faulty):
 
 
 def test_a_file_that_takes_too_long_is_named():
-    with pytest.raises(DataError, match=r"timed out after 1 seconds while reading sample 5 of Slow"):
+    with pytest.raises(
+        DataError, match=r"timed out after 1 seconds while reading sample 5 of Slow"
+    ):
         epochs(loader_of(Slow(), workers=1, timeout=1))
