@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -67,12 +67,17 @@ class WatchedLoader(DataLoader):
                 return
             except RuntimeError as error:
                 told = error.__cause__  # by the signal handler below, which torch interrupts
-                explained = told if isinstance(told, DataError) else explain_dead_worker(error)
+                explained = (
+                    told if isinstance(told, DataError) else explain_dead_worker(error, [self])
+                )
                 if explained is None:
                     raise
                 self._iterator = None  # persistent workers are of no more use
                 del iterator
-                raise explained from None
+                try:
+                    raise explained from None
+                finally:  # or the error would keep itself, and what its traceback holds
+                    del told, explained
             if not isinstance(delivery, Delivery):
                 yield delivery
                 continue
@@ -111,31 +116,36 @@ class WatchedLoader(DataLoader):
             )
 
     def read_by(self, pids: set[int]) -> list[str]:
-        """What these of the loader's workers were reading."""
+        """What these of the loader's workers were reading; nothing for those between samples."""
         found = []
         for pid, index in self.guard.reading.tolist():
-            if pid in pids:
-                found.append("no sample" if index == IDLE else self.guard.describe(index))
+            if pid in pids and index != IDLE:
+                found.append(self.guard.describe(index))
         return found
 
 
-def explain_dead_worker(error: BaseException) -> DataError | None:
+def explain_dead_worker(error: BaseException, loaders: Iterable[WatchedLoader]) -> DataError | None:
     """What torch says of a dead worker or of a time-out, with the sample that it was reading; None
-    for other errors."""
+    for other errors.
+
+    Args:
+        loaders: one of which the worker belongs to.
+    """
+    loaders = list(loaders)
     timeout = str(error).startswith("DataLoader timed out")
     match = _PIDS.search(str(error))
     if match is None and not timeout:
         return None
     if match is None:
-        pids = {p for loader in _loaders for p in loader.guard.reading[:, 0].tolist() if p != IDLE}
+        pids = {p for loader in loaders for p in loader.guard.reading[:, 0].tolist() if p != IDLE}
         what = str(error).rstrip(". ")
     else:
         pids = {int(pid) for pid in match[1].split(",")}
         fate = match[2].split(".")[0].strip() or "exited unexpectedly"
         what = f"data worker (process {', '.join(map(str, sorted(pids)))}) {fate}"
-    read = [text for loader in list(_loaders) for text in loader.read_by(pids)]
+    read = [text for loader in loaders for text in loader.read_by(pids)]
     return DataError(
-        f"{what} while reading {few(read) if read else 'an unknown sample'}. If the machine ran "
+        f"{what} while reading {few(read) if read else 'no sample'}. If the machine ran "
         f"out of memory (dmesg, or Slurm's oom_kill line), lower num_workers or batch_size of the "
         f"data loader; if this file brings its reader down, repair or remove it: num_workers=0 "
         f"shows where it happens"
@@ -154,10 +164,13 @@ def _explain_signals() -> None:
         try:
             theirs(number, frame)
         except RuntimeError as error:
-            explained = explain_dead_worker(error)
+            explained = explain_dead_worker(error, _loaders)
             if explained is None:
                 raise
-            raise explained from error
+            try:
+                raise explained from error
+            finally:  # or the error would keep itself, and the loader's iterator with it
+                del explained
 
     handler.explains = True  # type: ignore[attr-defined]
     signal.signal(signal.SIGCHLD, handler)
