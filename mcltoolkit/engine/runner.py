@@ -70,6 +70,11 @@ class TranslationRunner(Runner):
                 f"Use a whole checkpoint that was trained with this config's `model`."
             ) from error
 
+    def _init_model_weights(self) -> None:
+        """Sharded weights were drawn, and made the same on all ranks, before they were sharded."""
+        if not hasattr(self.model, "full_state_dict"):
+            super()._init_model_weights()
+
     def save_checkpoint(  # type: ignore[override]
         self, out_dir: str, filename: str, *args: Any, **kwargs: Any
     ) -> None:
