@@ -24,7 +24,7 @@ from mcltoolkit.structures import collate
 from mcltoolkit.testing.ranks import ranks
 
 pytestmark = pytest.mark.skipif(
-    torch.cuda.is_available(), reason="gloo ranks on CPU; test_gpu.py has the CUDA form"
+    torch.cuda.is_available(), reason="gloo ranks on CPU; test_gpu_ranks.py has CUDA"
 )
 
 CONFIG = Path(__file__).parents[1] / "configs" / "tiny_scenes.py"
