@@ -9,8 +9,8 @@ updates such buffers twice and takes gradients at other weights than the loss wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import MethodType
 from typing import Any
 
@@ -78,7 +78,7 @@ def _forward(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         anchor,
         *args,
         use_reentrant=False,
-        context_fn=lambda: (replay.first_pass(), replay.second_pass()),
+        context_fn=lambda: (replay.first_pass(), _Repeatable(replay.second_pass)),
         **kwargs,
     )
 
@@ -113,6 +113,20 @@ class _Replay:
             for (owner, name), buffer in held.items():
                 owner._buffers[name] = buffer
             _set_frozen(now)
+
+
+class _Repeatable:
+    """A context that can be entered again, as several backward passes over one graph do."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
+        self._make = make
+
+    def __enter__(self) -> None:
+        self._entered = self._make()
+        self._entered.__enter__()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._entered.__exit__(*error)
 
 
 def _buffers(module: nn.Module) -> Iterable[tuple[tuple[nn.Module, str], Tensor]]:

@@ -186,6 +186,11 @@ class TranslationRunner(NamedSettingsRunner):
         self._has_loaded = True
         self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
 
+    def _init_model_weights(self) -> None:
+        """Sharded weights were drawn, and made the same on all ranks, before they were sharded."""
+        if not hasattr(self.model, "full_state_dict"):
+            super()._init_model_weights()
+
     def save_checkpoint(  # type: ignore[override]
         self,
         out_dir: str,

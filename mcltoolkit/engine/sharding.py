@@ -43,7 +43,7 @@ class SeparateFSDP(nn.Module):
     shards. Every part with parameters of its own must be entered through its `forward`.
 
     Args:
-        module: the model; every rank holds the same weights.
+        module: the model, whole; all ranks take the weights of rank 0.
         units: names of module classes whose modules become units, gathered one at a time, beside
             the model's children and theirs; None takes the SPADE blocks.
         reshard_after_forward: free a unit's gathered parameters between its forward and its
@@ -69,6 +69,8 @@ class SeparateFSDP(nn.Module):
         mesh = dist.device_mesh.init_device_mesh(get_device(), (dist.get_world_size(),))
         self._settings = {"mesh": mesh, "reshard_after_forward": reshard_after_forward}
         classes = _checked(module, units)
+        for value in module.state_dict().values():
+            dist.broadcast(value, 0)  # as DistributedDataParallel does
         self._roots: list[Any] = []
         for child in module.children():
             if any(p.requires_grad for p in child.parameters()):

@@ -24,7 +24,7 @@ from mcltoolkit.structures import collate
 from mcltoolkit.testing.ranks import ranks
 
 pytestmark = pytest.mark.skipif(
-    torch.cuda.is_available(), reason="gloo ranks on CPU; test_gpu.py has the CUDA form"
+    torch.cuda.is_available(), reason="gloo ranks on CPU; test_gpu_ranks.py has CUDA"
 )
 
 CONFIG = Path(__file__).parents[1] / "configs" / "tiny_scenes.py"
@@ -228,6 +228,11 @@ def runs_of_rank():
     found["stopped"] = whole[0]
     found["fsdp resumed"] = Run(SeparateFSDP, seed=1).load(whole[0]).train((2, 3)).saved()
     found["fsdp recomputed"] = Run(SeparateFSDP, recomputed=RECOMPUTED).train((0, 3)).saved()
+    apart_at_first = build(torch.float64, CONDITIONED)
+    if torch.distributed.get_rank() == 1:
+        for value in apart_at_first.state_dict().values():
+            value.zero_()
+    found["joined"] = SeparateFSDP(apart_at_first).full_state_dict()
     clip = {"max_norm": 0.1}
     for name, wrapper in (("ddp clipped", SeparateDDP), ("fsdp clipped", SeparateFSDP)):
         found[name] = Run(wrapper, clip=dict(clip)).train((0, 3)).saved()
@@ -275,6 +280,10 @@ def test_each_rank_holds_its_share(runs):
     for name, count in runs[0]["shares"].items():
         assert count + runs[1]["shares"][name] == whole[name]
     assert sum(runs[1]["shares"].values()) > 0.4 * sum(whole[name] for name in runs[1]["shares"])
+
+
+def test_sharded_ranks_take_the_weights_of_the_first(runs):
+    assert apart(runs[0]["joined"], build(torch.float64, CONDITIONED).state_dict()) == 0
 
 
 def test_a_stopped_sharded_training_goes_on_to_the_bit(runs):

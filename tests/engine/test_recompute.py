@@ -66,6 +66,20 @@ def test_the_generators_step_leaves_a_frozen_discriminator_alone(tiny_gan, scene
     assert any(p.grad is not None for p in model.translator.generator.parameters())
 
 
+def test_several_backward_passes_over_one_graph(tiny_gan, scenes):
+    found = []
+    for parts in ([], PARTS):
+        torch.manual_seed(0)
+        model = tiny_gan(OPTIONS).train()
+        recompute_activations(model, parts)
+        _, losses = model.generator_losses(model.data_preprocessor(scenes(), True))
+        weight = model.translator.generator.first.weight
+        terms = [losses["adv"], losses["pse"], losses["adv"]]
+        found.append([torch.autograd.grad(term, weight, retain_graph=True)[0] for term in terms])
+    for plain, twice in zip(*found, strict=True):
+        assert torch.equal(plain, twice)
+
+
 def test_nothing_is_kept_without_gradient(tiny_gan, scenes):
     model = tiny_gan().eval()
     batch = model.data_preprocessor(scenes())
