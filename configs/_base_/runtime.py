@@ -5,13 +5,15 @@ plugins = []  # importable modules that register components and have no entry po
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    dist_cfg=dict(backend="nccl"),
+    dist_cfg=dict(backend="nccl"),  # timeout=SECONDS: how long ranks wait for each other
 )
 randomness = dict(seed=0)
 work_dir = None
 load_from = None
 resume = False
 launcher = "none"
+model_wrapper_cfg = None  # of several ranks: DDP; dict(type="SeparateFSDP") shards the model
+activation_checkpointing = None  # modules to compute twice, such as ["translator.generator"]
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),

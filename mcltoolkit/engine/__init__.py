@@ -8,6 +8,7 @@ from mcltoolkit.engine.hooks import (
     PlainCheckpointHook,
     ProgressBarHook,
     ProgressHook,
+    RecomputeHook,
     ReportHook,
 )
 from mcltoolkit.engine.loops import TranslationTrainLoop
@@ -17,6 +18,7 @@ from mcltoolkit.engine.optim import (
     GANOptimWrapperConstructor,
 )
 from mcltoolkit.engine.runner import TranslationRunner
+from mcltoolkit.engine.sharding import SeparateFSDP
 
 __all__ = [
     "AutocastOptimWrapper",
@@ -28,8 +30,10 @@ __all__ = [
     "PlainCheckpointHook",
     "ProgressBarHook",
     "ProgressHook",
+    "RecomputeHook",
     "ReportHook",
     "SeparateDDP",
+    "SeparateFSDP",
     "TranslationRunner",
     "TranslationTrainLoop",
 ]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from mcltoolkit.engine.config import check_writable
 from mcltoolkit.engine.distributed import init_process_group
 from mcltoolkit.engine.runner import TranslationRunner
-from mcltoolkit.errors import ConfigError, ToolkitError
+from mcltoolkit.errors import ConfigError
+from mcltoolkit.launcher.ending import announce_rank, end_with, leave_group
+from mcltoolkit.registry import MODEL_WRAPPERS
 
 QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -120,15 +120,20 @@ def read_metrics(path: str | Path) -> dict[str, float]:
 
 
 def run_tool(main: Callable[[], Any]) -> None:
-    """Run a command-line tool: errors of the user's making end it with a message and status 2."""
+    """Run a command-line tool: errors of the user's making end it with a message and status 2.
+
+    Of several ranks, one that fails ends at once and leaves its error to the launcher; one that
+    has lost contact with the others says so in a line. See `mcltoolkit.launcher.ending`.
+    """
+    announce_rank()
     try:
         main()
-    except ToolkitError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(2)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    except SystemExit:
+        leave_group()
+        raise
+    except Exception as error:
+        end_with(error)
+    leave_group()
 
 
 def _prepare(config: Config) -> Config:
@@ -136,18 +141,35 @@ def _prepare(config: Config) -> Config:
         os.environ.setdefault(name, value)
     config = Config(config._cfg_dict.to_dict(), filename=config.filename)
     check_writable(config.work_dir)
-    init_process_group(config.launcher)
-    if config.launcher != "none":
-        wrapper = ConfigDict(config.get("model_wrapper_cfg") or {})
-        # with its scope: the Runner looks wrappers up in mmengine's root registry
-        wrapper.setdefault("type", "mcltoolkit.SeparateDDP")
-        if not torch.cuda.is_available():
-            wrapper.device_ids = None
-        config.model_wrapper_cfg = wrapper
-        if not torch.cuda.is_available() and "CUDA_VISIBLE_DEVICES" not in os.environ:
-            print_log("no CUDA: ranks run on the CPU with gloo", logger="current")
+    timeout = ((config.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
+    init_process_group(config.launcher, timeout)
+    _choose_wrapper(config)
+    recomputed = config.pop("activation_checkpointing", None)
+    if recomputed:  # taken from mmengine's Runner, whose way is wrong for buffers
+        hook = dict(type="RecomputeHook", modules=recomputed)
+        config.custom_hooks = [hook, *(config.get("custom_hooks") or [])]
+    plain = not torch.cuda.is_available() and "CUDA_VISIBLE_DEVICES" not in os.environ
+    if config.launcher != "none" and plain:
+        print_log("no CUDA: ranks run on the CPU with gloo", logger="current")
     _check_devices(config)
     return config
+
+
+def _choose_wrapper(config: Config) -> None:
+    """The wrapper for several ranks, DDP unless the config names one."""
+    wrapper = ConfigDict(config.get("model_wrapper_cfg") or {})
+    if config.launcher == "none":
+        if wrapper:
+            print_log(f"one process: model_wrapper_cfg ({wrapper.get('type')}) has no effect")
+        config.pop("model_wrapper_cfg", None)
+        return
+    kind = wrapper.setdefault("type", "SeparateDDP")
+    if isinstance(kind, str) and kind in MODEL_WRAPPERS.module_dict:
+        # with its scope: the Runner looks wrappers up in mmengine's root registry
+        wrapper.type = f"mcltoolkit.{kind}"
+    if wrapper.type == "mcltoolkit.SeparateDDP" and not torch.cuda.is_available():
+        wrapper.device_ids = None
+    config.model_wrapper_cfg = wrapper
 
 
 def _check_devices(config: Config) -> None:

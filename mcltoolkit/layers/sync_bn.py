@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mcltoolkit.layers.precision import at_least_float32
+from mcltoolkit.layers.ranks import several_ranks
 
 
 class SyncBatchNorm(_BatchNorm):
@@ -38,7 +39,7 @@ class SyncBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, ...) -> the same shape and dtype."""
-        if not self.training or not _several_ranks():
+        if not self.training or not several_ranks():
             return super().forward(input)
         full = at_least_float32(input)
         normal, mean, var, count = _NormaliseOverRanks.apply(full, self.eps)
@@ -62,10 +63,6 @@ class SyncBatchNorm(_BatchNorm):
         self.num_batches_tracked.add_(1)
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
-
-
-def _several_ranks() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 class _NormaliseOverRanks(torch.autograd.Function):

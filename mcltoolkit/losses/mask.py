@@ -12,6 +12,7 @@ from torch import Tensor
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.losses.base import Loss
+from mcltoolkit.losses.paired import at_least_one
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import Translation
 
@@ -23,7 +24,7 @@ def mask_nll(
     ignore_label: int | None = 0,
     eps: float = 1e-10,
 ) -> Tensor:
-    """Mean negative log likelihood over the positions that count; zero where none does.
+    """Mean negative log likelihood over the positions, of all ranks, that count; zero without any.
 
     A position counts unless its label is `ignore_label` or a class that its exemplar lacks.
     Labels are resized with nearest; a class too small to survive that counts as lacking, since no
@@ -48,7 +49,7 @@ def mask_nll(
         right = at_least_float32(warped).gather(1, target.unsqueeze(1)).squeeze(1)
         weights = counts.to(right.dtype)
         cost = -(right + eps).log()
-        return (cost * weights).sum() / weights.sum().clamp_min(1)
+        return (cost * weights).sum() / at_least_one(weights.sum())
 
 
 @LOSSES.register_module()

@@ -1,13 +1,14 @@
-"""Two CPU processes in one process group (gloo), kept for as long as the tests run.
+"""CPU processes in one process group (gloo), kept for as long as the tests run.
 
 Starting Python and torch anew for each distributed test would take longer than all other tests
-together.
+together: one server process imports them, and the ranks are its forks.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
@@ -21,22 +22,29 @@ import torch.multiprocessing as mp
 
 from mcltoolkit.plugins import ENV_MODULES, load_plugins
 
-COUNT = 2
 PATIENCE = 900.0
+PRELOAD = ("mcltoolkit.testing", "mcltoolkit.engine")
 
 
 class Ranks:
-    """The processes; `run` calls a function in all of them at once."""
+    """The processes; `run` calls a function in all of them at once.
 
-    def __init__(self) -> None:
-        context = mp.get_context("spawn")
+    Args:
+        count: number of ranks.
+    """
+
+    def __init__(self, count: int = 2) -> None:
+        context = mp.get_context("forkserver")
+        context.set_forkserver_preload(list(PRELOAD))
         self._folder = tempfile.TemporaryDirectory(prefix="mcltoolkit-ranks-")
         meeting = Path(self._folder.name, "meeting").as_uri()
         self._pipes: list[Connection] = []
         self._processes = []
-        for rank in range(COUNT):
+        for rank in range(count):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(rank, meeting, theirs), daemon=True)
+            process = context.Process(
+                target=_serve, args=(rank, count, meeting, theirs), daemon=True
+            )
             process.start()
             theirs.close()
             self._pipes.append(ours)
@@ -62,7 +70,7 @@ class Ranks:
             try:
                 if not pipe.poll(PATIENCE):
                     raise EOFError(f"no answer within {PATIENCE:.0f} s")
-                answers.append(pipe.recv())
+                answers.append(pickle.loads(pipe.recv_bytes()))
             except (EOFError, ConnectionError) as error:
                 self.close()
                 failed = "".join(text for ok, text in answers if not ok)
@@ -75,9 +83,8 @@ class Ranks:
 
     def close(self) -> None:
         """End the processes."""
-        global _ranks
-        if _ranks is self:
-            _ranks = None
+        for count in [count for count, kept in _ranks.items() if kept is self]:
+            del _ranks[count]
         for process in self._processes:
             process.terminate()
             process.join(timeout=10)
@@ -86,21 +93,20 @@ class Ranks:
         self._folder.cleanup()
 
 
-_ranks: Ranks | None = None
+_ranks: dict[int, Ranks] = {}
 
 
-def ranks() -> Ranks:
-    """The processes, started at the first call."""
-    global _ranks
-    if _ranks is None:
-        _ranks = Ranks()
-        atexit.register(_ranks.close)
-    return _ranks
+def ranks(count: int = 2) -> Ranks:
+    """That many processes, started at the first call."""
+    if count not in _ranks:
+        _ranks[count] = Ranks(count)
+        atexit.register(_ranks[count].close)
+    return _ranks[count]
 
 
-def _serve(rank: int, meeting: str, pipe: Connection) -> None:
+def _serve(rank: int, count: int, meeting: str, pipe: Connection) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=COUNT)
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
     while True:
         try:
             function, arguments, plugins = pipe.recv()
@@ -108,6 +114,8 @@ def _serve(rank: int, meeting: str, pipe: Connection) -> None:
             return
         try:
             load_plugins(plugins)
-            pipe.send((True, function(*arguments)))
+            answer = True, function(*arguments)
         except Exception:
-            pipe.send((False, traceback.format_exc()))
+            answer = False, traceback.format_exc()
+        # by value: a pipe's own pickling passes tensors as open files, which are limited
+        pipe.send_bytes(pickle.dumps(answer))

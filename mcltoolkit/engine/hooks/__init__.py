@@ -5,6 +5,7 @@ from mcltoolkit.engine.hooks.checkpoint import PlainCheckpointHook
 from mcltoolkit.engine.hooks.ema import EMAHook
 from mcltoolkit.engine.hooks.pictures import GridHook, ReportHook
 from mcltoolkit.engine.hooks.progress import ProgressBarHook, ProgressHook
+from mcltoolkit.engine.hooks.recompute import RecomputeHook
 
 __all__ = [
     "EMAHook",
@@ -13,5 +14,6 @@ __all__ = [
     "PlainCheckpointHook",
     "ProgressBarHook",
     "ProgressHook",
+    "RecomputeHook",
     "ReportHook",
 ]

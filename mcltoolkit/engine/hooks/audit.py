@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,8 @@ class LossAuditHook(Hook):
         """Audit the losses on the first samples of the training set."""
         model: ExemplarGAN = unwrap(runner.model)
         dataset = runner.train_dataloader.dataset
-        with unchanged(model):
+        whole = getattr(runner.model, "gathered", nullcontext)  # of a sharded model
+        with whole(), unchanged(model):
             data = collate([dataset[i] for i in range(min(self.samples, len(dataset)))])
             batch = model.data_preprocessor(data, True)
             dead = dead_generator_losses(model, batch)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from mcltoolkit.engine.sharding import local
 from mcltoolkit.errors import ConfigError, WeightsError
 from mcltoolkit.registry import HOOKS
 
@@ -21,8 +23,8 @@ class EMAHook(Hook):
     """Averages the translator's parameters; buffers follow the trained model.
 
     The checkpoint holds the trained weights under `state_dict` and the averaged translator under
-    `ema_state_dict`. mmengine's hook would swap the two in the file and copies the distributed
-    wrappers.
+    `ema_state_dict`. Every rank keeps the same average, of a sharded model its shards of it.
+    mmengine's hook would swap the two in the file and copies the distributed wrappers.
 
     Args:
         decay: weight of the past, 0.999 in CoCosNet's option.
@@ -37,19 +39,29 @@ class EMAHook(Hook):
         if not 0 <= decay < 1:
             raise ConfigError(f"EMAHook.decay is {decay}; allowed is 0 <= decay < 1")
         self.decay = decay
-        self.average: AveragedModel | None = None
+        self._update = get_ema_multi_avg_fn(decay)
+        self.average: dict[str, Tensor] = {}
+        self.updates = 0
 
     def before_run(self, runner: Runner) -> None:
         """Make room for the average; the first update copies the weights."""
-        self.average = AveragedModel(
-            _translator(runner), multi_avg_fn=get_ema_multi_avg_fn(self.decay)
-        )
-        self.average.requires_grad_(False)
+        self.average = {n: value.clone() for n, value in _translator(runner).state_dict().items()}
+        self.updates = 0
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         """Take in the new weights."""
-        assert self.average is not None
-        self.average.update_parameters(_translator(runner))
+        translator = _translator(runner)
+        weights = {name for name, _ in translator.named_parameters(remove_duplicate=False)}
+        averages, trained = [], []
+        for name, value in translator.state_dict().items():
+            if name in weights and self.updates:
+                averages.append(local(self.average[name]))
+                trained.append(local(value))
+            else:
+                local(self.average[name]).copy_(local(value))
+        if averages:
+            self._update(averages, trained, self.updates)
+        self.updates += 1
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Evaluate with the average."""
@@ -68,29 +80,46 @@ class EMAHook(Hook):
         self._swap(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Add the averaged translator and the number of updates."""
-        assert self.average is not None
-        checkpoint[KEY] = {k: v.detach().cpu() for k, v in self.average.state_dict().items()}
+        """Add the averaged translator and the number of updates; of a sharded model all ranks must
+        call."""
+        whole = getattr(runner.model, "whole", lambda name, value: value.detach().cpu())
+        state = {f"module.{n}": whole(f"translator.{n}", v) for n, v in self.average.items()}
+        checkpoint[KEY] = {"n_averaged": torch.tensor(self.updates), **state}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Restore the average; a checkpoint to start a new training from may lack it."""
-        assert self.average is not None
         if KEY in checkpoint:
-            self.average.load_state_dict(checkpoint[KEY])
+            self._restore(runner, checkpoint[KEY])
         elif runner._resume or runner._train_loop is None:
             raise WeightsError(
                 f"the checkpoint holds no {KEY!r}, but the config averages weights; remove EMAHook "
                 f"from custom_hooks to go on with the trained weights alone"
             )
 
+    def _restore(self, runner: Runner, state: dict[str, Tensor]) -> None:
+        spread = getattr(runner.model, "shard", lambda name, whole, like: whole)
+        found = {n.removeprefix("module."): v for n, v in state.items() if n != "n_averaged"}
+        differ = sorted(found.keys() ^ self.average.keys())
+        for name, kept in self.average.items():
+            if name not in differ:
+                value = spread(f"translator.{name}", found[name], kept)
+                if value.shape != kept.shape:
+                    differ.append(name)
+                else:
+                    local(kept).copy_(local(value))
+        if differ:
+            raise WeightsError(
+                f"the checkpoint's {KEY!r} is of another translator than the config's: names or "
+                f"shapes differ for {', '.join(differ[:5])}{' ...' if len(differ) > 5 else ''}"
+            )
+        self.updates = int(state["n_averaged"])
+
     def _swap(self, runner: Runner) -> None:
-        assert self.average is not None
-        trained = _translator(runner).state_dict()
-        averaged = self.average.module.state_dict()
-        for name, value in trained.items():
-            kept = value.clone()
-            value.copy_(averaged[name])
-            averaged[name].copy_(kept)
+        for name, value in _translator(runner).state_dict().items():
+            trained, average = local(value), local(self.average[name])
+            kept = trained.clone()
+            trained.copy_(average)
+            average.copy_(kept)
 
 
 def _translator(runner: Runner) -> nn.Module:
