@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
+import traceback
 from collections.abc import Iterable
+
+LONGEST = 1000
 
 
 class ToolkitError(Exception):
@@ -38,6 +42,16 @@ class UnknownComponentError(ConfigError, KeyError):
 
     def __str__(self) -> str:  # KeyError would show the repr of the message
         return str(self.args[0]) if self.args else ""
+
+
+def described(error: BaseException) -> str:
+    """An error of foreign code in one line: its type, its message, and where it arose."""
+    text = f"{type(error).__name__}: {str(error).strip()[:LONGEST]}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames or frames[-1].filename.endswith("build_functions.py"):
+        return text  # mmengine called with wrong arguments: the place tells nothing
+    last = frames[-1]
+    return f"{text} ({os.path.basename(last.filename)}, line {last.lineno}, in {last.name})"
 
 
 def near_matches(word: str, known: Iterable[str]) -> str:

@@ -217,8 +217,15 @@ def load_plugins(modules: Iterable[str] = ()) -> None:
     Raises:
         PluginError: one of `modules` cannot be used; the message has its name, file and remedy.
     """
+    names = list(modules) if isinstance(modules, list | tuple | set) else [modules]
+    wrong = [n for n in names if not isinstance(n, str) or not n.replace(".", "_").isidentifier()]
+    if wrong or isinstance(modules, str):
+        raise PluginError(
+            f"plugins is {modules!r}; allowed is a list of names of importable modules, such as "
+            f"['my_package.losses']"
+        )
     wanted = _listed(ENV_MODULES)
-    new = [m for m in modules if m not in wanted]
+    new = [m for m in names if m not in wanted]
     if new:
         os.environ[ENV_MODULES] = ",".join([*wanted, *new])
     try:

@@ -14,7 +14,13 @@ from typing import Any
 
 import mmengine.registry as mm
 
-from mcltoolkit.errors import ConfigError, UnknownComponentError, near_matches
+from mcltoolkit.errors import (
+    ConfigError,
+    ToolkitError,
+    UnknownComponentError,
+    described,
+    near_matches,
+)
 
 SCOPE = "mcltoolkit"
 
@@ -170,10 +176,11 @@ def build_component(
         )
     try:
         return registry.build({**defaults, **settings})
-    except TypeError as error:
-        if "unexpected keyword" not in str(error) and "missing" not in str(error):
-            raise
+    except ToolkitError:
+        raise
+    except Exception as error:  # a component may stumble over its settings anywhere
         raise ConfigError(
-            f"{where} (type {settings['type']!r}) cannot be built: {error}; settings given: "
-            f"{sorted(set(settings) - {'type'})}, filled in: {sorted(defaults)}"
+            f"{where} (type {settings['type']!r}) cannot be built: {described(error)}; settings "
+            f"given: {sorted(str(key) for key in settings if key != 'type')}, filled in: "
+            f"{sorted(defaults)}"
         ) from error

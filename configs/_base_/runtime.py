@@ -29,6 +29,7 @@ custom_hooks = [
     dict(type="LossAuditHook"),
     dict(type="GridHook"),
     dict(type="PlainCheckpointHook"),
+    dict(type="SkippedSamplesHook"),
 ]
 log_processor = dict(type="LogProcessor", by_epoch=False, window_size=50)
 log_level = "INFO"

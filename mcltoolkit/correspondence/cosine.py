@@ -22,6 +22,7 @@ from mcltoolkit.correspondence.warp import (
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.layers.init import init_weights
 from mcltoolkit.layers.precision import at_least_float32
+from mcltoolkit.layers.sizes import check_counts
 from mcltoolkit.layers.unit import unit_length
 from mcltoolkit.registry import CORRESPONDENCES
 from mcltoolkit.structures import Alignment, Batch, Match
@@ -90,7 +91,8 @@ class CosineCorrespondence(nn.Module):
         self._check("centre", centre, ("channels", "positions"))
         self._check("warp", warp, ("average", "patch"))
         self._check("upsample", upsample, ("nearest", "bilinear"))
-        if neighbourhood < 1 or neighbourhood % 2 == 0:
+        check_counts(type(self).__name__, embed=embed, neighbourhood=neighbourhood)
+        if neighbourhood % 2 == 0:
             raise ConfigError(
                 f"{type(self).__name__}.neighbourhood is {neighbourhood}; allowed are odd numbers, "
                 f"such as 1 or 3"
@@ -100,14 +102,14 @@ class CosineCorrespondence(nn.Module):
                 f"{type(self).__name__}.temperature is {temperature}; allowed are values > 0, "
                 f"such as 0.01"
             )
-        self.mask_mix = mask_mix
-        self.coordinates = coordinates
+        self.mask_mix = bool(mask_mix)
+        self.coordinates = bool(coordinates)
         self.neighbourhood = neighbourhood
         self.centre = centre
         self.temperature = temperature
         self.warp_mode = warp
         self.upsample_mode = upsample
-        joint = in_channels + 3 * coordinates + condition_channels * mask_mix
+        joint = in_channels + 3 * self.coordinates + condition_channels * self.mask_mix
         width = joint if hidden is None else hidden
         self.project = nn.Identity() if hidden is None else nn.Conv2d(joint, hidden, 1)
         self.layer = nn.Sequential(*(SharedResidualBlock(width) for _ in range(blocks)))

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers.init import init_weights
 from mcltoolkit.layers.precision import at_least_float32, without_autocast
+from mcltoolkit.layers.sizes import check_counts
 from mcltoolkit.layers.unit import unit_length
 from mcltoolkit.registry import CORRESPONDENCES
 
@@ -48,17 +48,14 @@ class SelfCorrelationMap(nn.Module):
         out_channels: width of the descriptor.
 
     Raises:
-        ConfigError: `pooled` below 1.
+        ConfigError: a setting below 1.
     """
 
     def __init__(
         self, in_channels: int, pooled: int = 16, hidden: int = 256, out_channels: int = 256
     ) -> None:
         super().__init__()
-        if pooled < 1:
-            raise ConfigError(
-                f"SelfCorrelationMap.pooled is {pooled}; allowed are values >= 1, such as 16"
-            )
+        check_counts(type(self).__name__, pooled=pooled, hidden=hidden, out_channels=out_channels)
         self.in_channels = in_channels
         self.pooled = pooled
         self.out_channels = out_channels

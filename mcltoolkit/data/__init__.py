@@ -13,6 +13,7 @@ from mcltoolkit.data.palette import class_palette, colour_labels
 from mcltoolkit.data.records import Picture, Record
 from mcltoolkit.data.samplers import SeededSampler
 from mcltoolkit.data.scenes import SyntheticScenes, scene_grid
+from mcltoolkit.data.shards import ShardSampler, TarShards
 from mcltoolkit.data.transforms import Geometry, PILResize, build_transform
 
 __all__ = [
@@ -34,7 +35,9 @@ __all__ = [
     "Record",
     "RecordDataset",
     "SeededSampler",
+    "ShardSampler",
     "SyntheticScenes",
+    "TarShards",
     "build_transform",
     "class_palette",
     "colour_labels",

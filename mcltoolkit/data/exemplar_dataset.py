@@ -50,7 +50,7 @@ class RecordDataset(Dataset[Sample]):
     ) -> None:
         if not records:
             raise DataError("the data set has 0 samples; at least 1 is needed: check data_root")
-        self.records = list(records)
+        self.records = records
         self.source = source
         self.geometry = Geometry(geometry)
         self.exemplar_geometry = (
@@ -79,6 +79,12 @@ class RecordDataset(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def files(self, index: int) -> list[str]:
+        """What a sample may be read from: the condition's files first, then the exemplars'."""
+        record = self.records[index]
+        pictures = [record.condition, *record.exemplars, *([record.pair] if record.pair else [])]
+        return [file for picture in pictures for file in (picture.image, picture.labels)]
 
     def __getitem__(self, item: int | Draw) -> Sample:
         """The sample of an index, always the same, or of a draw, anew for each draw number.

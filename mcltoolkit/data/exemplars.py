@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mcltoolkit.data.storage import read_text
 from mcltoolkit.errors import ConfigError, DataError, near_matches
 
 MODES = ("recipe", "first", "self")
@@ -41,7 +42,7 @@ def read_exemplar_list(path: str | Path, setting: str = "exemplar_list") -> dict
         DataError: the file is missing, not text or empty, or a line has no exemplar.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise DataError(
             f"exemplar list {path} does not exist; set {setting} (relative to data_root) to a "

@@ -10,6 +10,7 @@ from mcltoolkit.data.conditions import Colours
 from mcltoolkit.data.exemplar_dataset import ExemplarDataset, Step
 from mcltoolkit.data.exemplars import ExemplarChoice, ExemplarLine, read_exemplar_list
 from mcltoolkit.data.records import Picture, Record, few
+from mcltoolkit.data.storage import read_text
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.registry import DATASETS
 
@@ -120,8 +121,18 @@ class FolderDataset(ExemplarDataset):
                     f"{path} does not exist; set num_classes, or write one class name a line"
                 )
             return None
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-        names = [line for line in lines if line]
+        try:
+            text = read_text(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"class file {path} cannot be read as UTF-8 text ({error}); save it anew"
+            ) from error
+        names = [stripped for line in text.splitlines() if (stripped := line.strip())]
+        if not names:
+            raise DataError(
+                f"class file {path} is empty: 0 names found, at least 1 is needed; write one class "
+                f"name a line, or delete the file and set num_classes"
+            )
         if num_classes not in (None, len(names)):
             raise DataError(
                 f"class file {path} has {len(names)} names, num_classes is {num_classes}; correct "

@@ -5,6 +5,7 @@ Pixels are taken as stored; an EXIF orientation is not applied, because label ma
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mcltoolkit.errors import DataError
+from mcltoolkit.data.storage import openable
+from mcltoolkit.errors import DataError, ToolkitError
 
 IMAGE_MODES = ("L", "P", "RGB")
 LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
@@ -123,16 +125,24 @@ def labels_to_tensor(labels: np.ndarray) -> Tensor:
 
 def _load(path: str | Path, what: str) -> Image.Image:
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(openable(path)) as image:
+                image.load()
+                return image
+    except ToolkitError:
+        raise
     except FileNotFoundError:
         raise DataError(
             f"{what} {path} does not exist; restore the file, or correct data_root (--data-root)"
         ) from None
-    # PIL reports a broken file with any of these, depending on the format.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(
-            f"{what} {path} is unreadable or truncated ({error}); allowed are whole files of a "
-            f"format that PIL reads; copy or download the file again"
+            f"{what} {path} claims more than the {Image.MAX_IMAGE_PIXELS} pixels allowed "
+            f"({error}); make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS in a plugin module"
+        ) from error
+    except Exception as error:  # PIL reports a broken file with whatever its decoder stumbled on
+        raise DataError(
+            f"{what} {path} is unreadable or truncated ({str(error) or type(error).__name__}); "
+            f"allowed are whole files of a format that PIL reads; copy or download the file again"
         ) from error

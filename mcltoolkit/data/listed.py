@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mcltoolkit.data.exemplars import ExemplarLine, read_exemplar_list
 from mcltoolkit.data.records import Picture, Record, few
+from mcltoolkit.data.storage import read_text
 from mcltoolkit.errors import ConfigError, DataError, near_matches
 
 SPLIT_FILES = {"training": "train.txt", "validation": "val.txt"}
@@ -55,7 +56,10 @@ class Layout(ABC):
         thousands of files of each."""
         folder = path.parent
         if folder not in self._names:
-            self._names[folder] = frozenset(os.listdir(folder) if folder.is_dir() else ())
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))
+            except (OSError, ValueError):  # no folder, or no name that a folder could have
+                self._names[folder] = frozenset()
         return path.name in self._names[folder]
 
 
@@ -131,7 +135,7 @@ def read_split(layout: Layout, split: str) -> dict[str, int]:
         )
     path = layout.root / SPLIT_FILES[split]
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise DataError(
             f"split file {path} does not exist; write the pictures of split {split!r} into it, one "

@@ -7,6 +7,7 @@ come from pytorch-openpose: joints in COCO's order, one hue a joint, half-transp
 from __future__ import annotations
 
 import colorsys
+import io
 import math
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image
 from mcltoolkit.data.conditions import DenseMaps, Read, load_image
 from mcltoolkit.data.distances import distance_map
 from mcltoolkit.data.records import Picture
+from mcltoolkit.data.storage import read_text
 from mcltoolkit.data.transforms import Geometry, pil_resize
 from mcltoolkit.errors import DataError
 
@@ -176,7 +178,7 @@ def _read_table(path: str | Path, columns: int, meaning: str) -> np.ndarray:
         with warnings.catch_warnings():
             # An empty file is the caller's to judge.
             warnings.filterwarnings("ignore", message=".*input contained no data")
-            table = np.loadtxt(path, ndmin=2, encoding="utf-8")
+            table = np.loadtxt(io.StringIO(read_text(path)), ndmin=2)
     except FileNotFoundError:
         raise DataError(
             f"pose file {path} does not exist; estimate the pose of the photo, or correct "

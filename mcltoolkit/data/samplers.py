@@ -85,12 +85,15 @@ class SeededSampler(Sampler[int | Draw]):
         start, self._skip = self._skip, 0
         return self._samples(self.epoch, start)
 
+    def _shuffled(self, generator: torch.Generator) -> Sequence[int]:
+        """All indices in the order that the generator gives."""
+        return torch.randperm(len(self.dataset), generator=generator).tolist()
+
     def _samples(self, epoch: int, start: int) -> Iterator[int | Draw]:
         count, total = len(self.dataset), self.total_size
         order: Sequence[int] = range(count)
         if self.shuffle:
-            generator = torch.Generator().manual_seed(self.seed + epoch)
-            order = torch.randperm(count, generator=generator).tolist()
+            order = self._shuffled(torch.Generator().manual_seed(self.seed + epoch))
         for place in range(self.rank + start * self.world_size, total, self.world_size):
             index = order[place % count]
             yield Draw(index, epoch * total + place) if self.shuffle else index

@@ -10,6 +10,7 @@ from mcltoolkit.engine.hooks import (
     ProgressHook,
     RecomputeHook,
     ReportHook,
+    SkippedSamplesHook,
 )
 from mcltoolkit.engine.loops import TranslationTrainLoop
 from mcltoolkit.engine.optim import (
@@ -33,7 +34,11 @@ __all__ = [
     "RecomputeHook",
     "ReportHook",
     "SeparateDDP",
+<<<<<<< HEAD
     "SeparateFSDP",
+=======
+    "SkippedSamplesHook",
+>>>>>>> data
     "TranslationRunner",
     "TranslationTrainLoop",
 ]

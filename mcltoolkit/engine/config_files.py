@@ -20,16 +20,6 @@ from mcltoolkit.errors import ConfigError, near_matches
 
 PREFIX = "mcltoolkit::"
 SUFFIXES = (".py", ".yaml", ".yml", ".json")
-READ_ERRORS = (
-    SyntaxError,
-    NameError,
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    OSError,
-    ImportError,
-)
 
 _mmengine_is_changed = threading.RLock()
 
@@ -111,7 +101,7 @@ def read_config(name: str | Path) -> Config:
             return Config.fromfile(str(path))
     except ConfigError:
         raise
-    except READ_ERRORS as error:
+    except Exception as error:  # a Python config may raise anything, and each parser its own
         raise ConfigError(
             f"config {name} cannot be read: {type(error).__name__}: {error}"
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,12 @@ def load_plain(path: str | Path) -> Any:
         raise WeightsError(f"checkpoint {path} does not exist; correct the path")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # a broken file makes torch's unpickler stumble in many ways
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(
-            f"checkpoint {path} cannot be read as tensors and plain values: "
-            f"{str(error).strip().splitlines()[0]}\nUse a whole file; one that holds pickled "
-            f"objects must be saved anew as a plain state dict"
+            f"checkpoint {path} cannot be read as tensors and plain values: {reason}\n"
+            f"Use a whole file; one that holds pickled objects must be saved anew as a plain "
+            f"state dict"
         ) from error
 
 

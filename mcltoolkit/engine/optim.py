@@ -17,6 +17,7 @@ from mcltoolkit.registry import (
     OPTIM_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
+    build_component,
 )
 
 SIDES = {"generator": ("translator", "losses"), "discriminator": ("discriminator",)}
@@ -67,9 +68,18 @@ class GANOptimWrapperConstructor:
                     f"optim_wrapper.{side} is missing: the model has {len(parameters)} "
                     f"{side} parameters to train; give it an optimizer"
                 )
-            settings = {"type": "OptimWrapper", **self.settings[side]}
-            optimizer = OPTIMIZERS.build({**settings.pop("optimizer"), "params": parameters})
-            wrappers[side] = OPTIM_WRAPPERS.build({**settings, "optimizer": optimizer})
+            where = f"optim_wrapper.{side}"
+            if not isinstance(self.settings[side], Mapping):
+                raise ConfigError(
+                    f"{where} is {self.settings[side]!r}; allowed is a dict such as "
+                    f"dict(optimizer=dict(type='Adam', lr=1e-4))"
+                )
+            settings = dict(self.settings[side])
+            optimizer = build_component(
+                OPTIMIZERS, settings.pop("optimizer", None), f"{where}.optimizer", params=parameters
+            )
+            settings = {"type": "OptimWrapper", **settings}
+            wrappers[side] = build_component(OPTIM_WRAPPERS, settings, where, optimizer=optimizer)
         return OptimWrapperDict(**wrappers)
 
 

@@ -10,14 +10,15 @@ from typing import Any
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from mcltoolkit.engine.data_loader import build_loader, refuse_skipping
 from mcltoolkit.engine.hooks.observe import observer_hook
+from mcltoolkit.engine.named_settings import NamedSettingsRunner
 from mcltoolkit.errors import WeightsError
 from mcltoolkit.registry import RUNNERS
-from mcltoolkit.structures import collate
 
 
 @RUNNERS.register_module()
-class TranslationRunner(Runner):
+class TranslationRunner(NamedSettingsRunner):
     """Runs trainings and tests of this toolkit.
 
     Differs from mmengine's Runner in that a checkpoint with missing or unexpected keys is an error,
@@ -35,10 +36,20 @@ class TranslationRunner(Runner):
     def build_dataloader(
         dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
     ) -> DataLoader:
-        """A loader of `Batch`es, from its config."""
+        """A loader of `Batch`es, from its config, see `build_loader`."""
         if isinstance(dataloader, dict):
-            dataloader = {"collate_fn": {"type": collate}, **dataloader}
+            return build_loader(dataloader, seed, diff_rank_seed)
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """mmengine's loop of validation, over data of which nothing is skipped."""
+        refuse_skipping(self._val_dataloader, "val_dataloader")
+        return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """mmengine's loop of testing, over data of which nothing is skipped."""
+        refuse_skipping(self._test_dataloader, "test_dataloader")
+        return super().build_test_loop(loop)
 
     def load_checkpoint(
         self,

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from mcltoolkit.data.picture_size import LOADERS
 from mcltoolkit.engine.files import load_plain
 from mcltoolkit.engine.hooks.ema import KEY as AVERAGE
-from mcltoolkit.errors import ConfigError, WeightsError
+from mcltoolkit.errors import ConfigError, ToolkitError, WeightsError, described
 from mcltoolkit.inference.settings import inference_settings
 from mcltoolkit.models.translator import TRANSLATOR_SETTINGS, Translator
 from mcltoolkit.plugins import load_plugins
@@ -51,12 +52,47 @@ def load_model(
     model = config.get("model")
     if not isinstance(model, Mapping) or "condition_channels" not in model:
         raise WeightsError(f"the config in {checkpoint} has no model of this toolkit: {model!r}")
+    _check_dicts(config, content.get("meta"), checkpoint)
     parts = {name: model[name] for name in TRANSLATOR_SETTINGS if name in model}
     _check_names(parts, plugins, checkpoint)
-    translator = Translator(**parts)
+    translator = build_translator(parts, checkpoint)
     _fill(translator, content, checkpoint)
     settings = inference_settings(config, content.get("meta") or {})
     return translator.to(_device(device)).eval(), {**config, "inference": settings}
+
+
+def _check_dicts(config: Mapping[str, Any], meta: Any, checkpoint: str | Path) -> None:
+    """Refuse a file that has something else where settings are looked up."""
+    found = {"meta": meta, "inference": config.get("inference")}
+    for name in LOADERS:
+        found[name] = config.get(name)
+        if isinstance(found[name], Mapping):
+            found[f"{name}.dataset"] = found[name].get("dataset")
+    if isinstance(meta, Mapping):
+        found["meta.dataset_meta"] = meta.get("dataset_meta")
+    for name, value in found.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise WeightsError(
+                f"{name} in {checkpoint} is {type(value).__name__}, allowed is a dict or None; use "
+                f"a whole checkpoint that this toolkit wrote"
+            )
+
+
+def build_translator(parts: Mapping[str, Any], checkpoint: str | Path) -> Translator:
+    """The translator of a checkpoint's config.
+
+    Raises:
+        ConfigError: its settings do not fit.
+    """
+    try:
+        return Translator(**parts)
+    except ToolkitError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"the config in {checkpoint} gives no translator: {described(error)}; its settings: "
+            f"{parts}"
+        ) from error
 
 
 def _device(wanted: torch.device | str | None) -> torch.device:
@@ -77,6 +113,11 @@ def _fill(translator: Translator, content: Mapping[str, Any], checkpoint: str | 
     prefix, state = "translator.", content["state_dict"]
     if AVERAGE in content:
         prefix, state = "module.", content[AVERAGE]
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise WeightsError(
+            f"the weights in {checkpoint} are {type(state).__name__}, allowed is a dict of tensors "
+            f"by name; use a whole checkpoint of this toolkit"
+        )
     weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     try:
         translator.load_state_dict(weights)

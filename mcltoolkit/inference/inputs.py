@@ -193,8 +193,8 @@ def exemplar_tensor(exemplar: np.ndarray, size: Size) -> Tensor:
 def _read_array(path: str | Path, what: str) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # of the header, which numpy reads as Python
         raise DataError(
-            f"{what} {path} cannot be read as an array of numbers: {error}; give a .npy file that "
-            f"numpy.save wrote"
+            f"{what} {path} cannot be read as an array of numbers: {str(error).strip()}; give a "
+            f".npy file that numpy.save wrote"
         ) from error

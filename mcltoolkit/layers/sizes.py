@@ -1,4 +1,4 @@
-"""The check that an image size fits a network's stride."""
+"""Checks of sizes: that an image fits a network's stride, that widths are widths."""
 
 from __future__ import annotations
 
@@ -24,3 +24,18 @@ def check_divisible(height: int, width: int, stride: int, who: str) -> None:
         f"its stride {stride}; nearest allowed: height {neighbours(height)}, "
         f"width {neighbours(width)}. Resize or crop the data to such a size"
     )
+
+
+def check_counts(who: str, **values: object) -> None:
+    """Check that each value is a whole number of at least 1.
+
+    Args:
+        who: the component, for the message.
+        values: by the name of the setting.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"{who}.{name} is {value!r}; allowed are whole numbers >= 1")

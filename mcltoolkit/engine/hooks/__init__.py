@@ -6,6 +6,7 @@ from mcltoolkit.engine.hooks.ema import EMAHook
 from mcltoolkit.engine.hooks.pictures import GridHook, ReportHook
 from mcltoolkit.engine.hooks.progress import ProgressBarHook, ProgressHook
 from mcltoolkit.engine.hooks.recompute import RecomputeHook
+from mcltoolkit.engine.hooks.skipped import SkippedSamplesHook
 
 __all__ = [
     "EMAHook",
@@ -16,4 +17,5 @@ __all__ = [
     "ProgressHook",
     "RecomputeHook",
     "ReportHook",
+    "SkippedSamplesHook",
 ]

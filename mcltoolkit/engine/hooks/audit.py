@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from mcltoolkit.data.guarded import first_samples
 from mcltoolkit.errors import LossWiringError
 from mcltoolkit.losses.audit import dead_losses
 from mcltoolkit.models.exemplar_gan import ExemplarGAN, unwrap
@@ -47,7 +48,7 @@ class LossAuditHook(Hook):
         dataset = runner.train_dataloader.dataset
         whole = getattr(runner.model, "gathered", nullcontext)  # of a sharded model
         with whole(), unchanged(model):
-            data = collate([dataset[i] for i in range(min(self.samples, len(dataset)))])
+            data = collate(first_samples(dataset, self.samples))
             batch = model.data_preprocessor(data, True)
             dead = dead_generator_losses(model, batch)
             if dead and any(model.losses.terms[name].paired_only for name in dead):
