@@ -30,6 +30,7 @@ custom_hooks = [
     dict(type="GridHook"),
     dict(type="PlainCheckpointHook"),
     dict(type="SkippedSamplesHook"),
+    dict(type="NonFiniteHook", policy="stop"),  # or "skip" the step
 ]
 log_processor = dict(type="LogProcessor", by_epoch=False, window_size=50)
 log_level = "INFO"

@@ -3,6 +3,7 @@
 from mcltoolkit.engine.hooks.audit import LossAuditHook
 from mcltoolkit.engine.hooks.checkpoint import PlainCheckpointHook
 from mcltoolkit.engine.hooks.ema import EMAHook
+from mcltoolkit.engine.hooks.non_finite import NonFiniteHook
 from mcltoolkit.engine.hooks.pictures import GridHook, ReportHook
 from mcltoolkit.engine.hooks.progress import ProgressBarHook, ProgressHook
 from mcltoolkit.engine.hooks.recompute import RecomputeHook
@@ -12,6 +13,7 @@ __all__ = [
     "EMAHook",
     "GridHook",
     "LossAuditHook",
+    "NonFiniteHook",
     "PlainCheckpointHook",
     "ProgressBarHook",
     "ProgressHook",
