@@ -14,6 +14,7 @@ from mcltoolkit.engine.hooks import EMAHook, NonFiniteHook
 from mcltoolkit.engine.incident import same_terms
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
 from mcltoolkit.engine.replay import replay
+from mcltoolkit.engine.sharding import SeparateFSDP, local
 from mcltoolkit.errors import ConfigError, NonFiniteError, WeightsError
 from mcltoolkit.losses.base import AdversarialTerm, Loss
 from mcltoolkit.registry import LOSSES, MODELS
@@ -108,11 +109,11 @@ def step(runner, hooks, batch):
 
 def state(runner, hooks):
     """Everything that a step may change, without the random generators."""
-    found = {f"model.{k}": v.clone() for k, v in runner.model.state_dict().items()}
+    found = {f"model.{k}": local(v).clone() for k, v in runner.model.state_dict().items()}
     for side, wrapper in runner.optim_wrapper.items():
         for index, values in wrapper.optimizer.state_dict()["state"].items():
-            found |= {f"{side}.{index}.{k}": v.clone() for k, v in values.items()}
-    found |= {f"average.{k}": v.clone() for k, v in hooks[0].average.items()}
+            found |= {f"{side}.{index}.{k}": local(v).clone() for k, v in values.items()}
+    found |= {f"average.{k}": local(v).clone() for k, v in hooks[0].average.items()}
     return found | {"updates": torch.tensor(hooks[0].updates)}
 
 
@@ -287,17 +288,19 @@ def test_accumulated_steps_name_the_batch_that_is_to_blame(config, plugin, scene
     assert any(".translator." in n for n in moved)
 
 
-def on_rank(cfg, batch_of, folder, policy):
+def on_rank(cfg, batch_of, folder, policy, sharded):
     """Two ranks, of which one gets a sample that is not finite."""
     with registered():
-        return stepped_on_rank(cfg, batch_of, folder, policy)
+        return stepped_on_rank(cfg, batch_of, folder, policy, sharded)
 
 
-def stepped_on_rank(cfg, batch_of, folder, policy):
+def stepped_on_rank(cfg, batch_of, folder, policy, sharded):
     rank = torch.distributed.get_rank()
-    runner, hooks = started(
-        cfg, folder, wrapper=lambda m: SeparateDDP(m, broadcast_buffers=False), policy=policy
-    )
+
+    def wrapper(model):
+        return SeparateFSDP(model) if sharded else SeparateDDP(model, broadcast_buffers=False)
+
+    runner, hooks = started(cfg, folder, wrapper=wrapper, policy=policy)
     before = state(runner, hooks)
     try:
         step(runner, hooks, batch_of[rank])
@@ -306,12 +309,14 @@ def stepped_on_rank(cfg, batch_of, folder, policy):
     return "", differing(before, state(runner, hooks))
 
 
-@pytest.mark.parametrize("policy", ["stop", "skip"])
-@pytest.mark.parametrize("losses", [LOSS, ROOT], ids=["loss", "gradient"])
+@pytest.mark.parametrize(
+    ("policy", "losses", "sharded"),
+    [("stop", LOSS, False), ("skip", ROOT, False), ("skip", LOSS, True), ("stop", ROOT, True)],
+)
 @pytest.mark.skipif(torch.cuda.is_available(), reason="gloo ranks on CPU")
-def test_ranks_decide_alike(config, plugin, scenes, tmp_path, policy, losses):
+def test_ranks_decide_alike(config, plugin, scenes, tmp_path, policy, losses, sharded):
     cfg = config(losses=losses)
-    found = ranks(2).run(on_rank, cfg, batches(scenes), tmp_path, policy)
+    found = ranks(2).run(on_rank, cfg, batches(scenes), tmp_path, policy, sharded)
     names = sorted(path.name for path in (tmp_path / "nonfinite").iterdir())
     assert names == ["iter_1_rank0.pth", "iter_1_rank1.pth"]
     clean, again = (replay(tmp_path / "nonfinite" / name) for name in names)
