@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 
 from mcltoolkit.engine.config import check_writable
 from mcltoolkit.engine.distributed import init_process_group
+from mcltoolkit.engine.modes import modes
 from mcltoolkit.engine.runner import TranslationRunner
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.launcher.ending import announce_rank, end_with, leave_group
@@ -22,13 +23,22 @@ from mcltoolkit.registry import MODEL_WRAPPERS
 QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
-def train(config: Config, *, resume: bool | str = False, amp: bool = False) -> TranslationRunner:
+def train(
+    config: Config,
+    *,
+    resume: bool | str = False,
+    amp: bool = False,
+    deterministic: bool = False,
+    detect_anomaly: bool = False,
+) -> TranslationRunner:
     """Train, or go on with a training.
 
     Args:
         config: from `load_config`; its work directory receives logs, checkpoints and pictures.
         resume: True goes on from the newest checkpoint of the work directory, a path from that one.
         amp: mixed precision: float16 on CUDA, bfloat16 elsewhere.
+        deterministic, detect_anomaly: switch on the settings `randomness.deterministic` and
+            `detect_anomaly`, see `modes`.
 
     Raises:
         ConfigError: nothing to resume, or the work directory cannot be written.
@@ -41,8 +51,12 @@ def train(config: Config, *, resume: bool | str = False, amp: bool = False) -> T
         for side in ("generator", "discriminator"):
             if side in config.optim_wrapper:
                 config.optim_wrapper[side]["type"] = "AutocastOptimWrapper"
-    runner = TranslationRunner.from_cfg(config)
-    runner.train()
+    if deterministic:
+        config.randomness = {**(config.get("randomness") or {}), "deterministic": True}
+    config.detect_anomaly = detect_anomaly or config.get("detect_anomaly")
+    with modes(config):
+        runner = TranslationRunner.from_cfg(config)
+        runner.train()
     return runner
 
 
