@@ -18,6 +18,7 @@ from mcltoolkit.engine.explain import explain
 from mcltoolkit.engine.explain_tables import print_differences, print_explanation
 from mcltoolkit.engine.launch import run_tool
 from mcltoolkit.engine.provenance import differences
+from mcltoolkit.engine.replay import replay
 from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP
 from mcltoolkit.plugin_template import KINDS, new_plugin
 from mcltoolkit.plugins import BUILTIN, plugin_reports
@@ -70,6 +71,13 @@ def create_plugin(options: argparse.Namespace) -> None:
         print(f"  {command}")
 
 
+def show_replay(options: argparse.Namespace) -> int:
+    """Print a step that was not finite, computed again; 1 if it comes out otherwise."""
+    again = replay(options.dump, options.device, options.plugins)
+    print(again)
+    return int(not again.same)
+
+
 def add_commands(commands: Commands) -> None:
     """The toolkit's own commands."""
     plugins = commands.add_parser("plugins", help="list plugins and what each registers")
@@ -81,6 +89,15 @@ def add_commands(commands: Commands) -> None:
     creating.add_argument("--kind", required=True, choices=KINDS, help="of the component")
     creating.add_argument("--out", default=".", metavar="DIR", help="where the folder is made")
     creating.set_defaults(run=create_plugin)
+    replaying = commands.add_parser(
+        "replay", help="compute a training step that was not finite again, from its dump"
+    )
+    replaying.add_argument("dump", help="file WORK_DIR/nonfinite/iter_N_rankR.pth")
+    replaying.add_argument("--device", help="default: the kind of device of the training, or cpu")
+    replaying.add_argument(
+        "--plugins", nargs="+", default=[], metavar="MODULE", help="modules to import first"
+    )
+    replaying.set_defaults(run=show_replay)
     explaining = commands.add_parser(
         "explain", help="show the model, losses and training of a config, and who set what"
     )

@@ -37,6 +37,10 @@ class LossWiringError(ToolkitError, RuntimeError):
     """A configured loss sends no gradient to the network."""
 
 
+class NonFiniteError(ToolkitError, ArithmeticError):
+    """A loss or a gradient of a training is infinite or not a number."""
+
+
 class UnknownComponentError(ConfigError, KeyError):
     """A config names a component that no plugin registered."""
 

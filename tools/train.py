@@ -14,6 +14,16 @@ from mcltoolkit.engine.launch import run_tool, train
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--amp", action="store_true", help="mixed precision")
     parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits each time (randomness.deterministic); slower",
+    )
+    parser.add_argument(
+        "--detect-anomaly",
+        action="store_true",
+        help="trace NaN gradients to their operation (detect_anomaly); several times slower",
+    )
+    parser.add_argument(
         "--resume",
         nargs="?",
         const=True,
@@ -28,7 +38,13 @@ def main() -> None:
     """Parse the command line and train."""
     options = parse(__doc__ or "", None, _options)
     config = load_config(options.config, **options_of(options))
-    train(config, resume=options.resume, amp=options.amp)
+    train(
+        config,
+        resume=options.resume,
+        amp=options.amp,
+        deterministic=options.deterministic,
+        detect_anomaly=options.detect_anomaly,
+    )
 
 
 if __name__ == "__main__":

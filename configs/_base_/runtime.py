@@ -7,7 +7,8 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),  # timeout=SECONDS: how long ranks wait for each other
 )
-randomness = dict(seed=0)
+randomness = dict(seed=0)  # deterministic=True: the same bits each time, slower
+detect_anomaly = False  # torch traces NaN gradients to their operation, much slower
 work_dir = None
 load_from = None
 resume = False
@@ -29,6 +30,7 @@ custom_hooks = [
     dict(type="LossAuditHook"),
     dict(type="GridHook"),
     dict(type="SkippedSamplesHook"),
+    dict(type="NonFiniteHook", policy="stop"),  # or "skip" the step
 ]
 log_processor = dict(type="LogProcessor", by_epoch=False, window_size=50)
 log_level = "INFO"

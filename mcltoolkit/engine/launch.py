@@ -20,6 +20,7 @@ from mcltoolkit.engine.agreement import cpu_group
 from mcltoolkit.engine.checkpoints import newest_whole, nothing_to_resume
 from mcltoolkit.engine.config import check_writable
 from mcltoolkit.engine.distributed import init_process_group
+from mcltoolkit.engine.modes import modes
 from mcltoolkit.engine.runner import TranslationRunner
 from mcltoolkit.engine.stopping import TrainingStopped
 from mcltoolkit.errors import ConfigError, ToolkitError
@@ -29,7 +30,14 @@ from mcltoolkit.registry import MODEL_WRAPPERS
 QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
-def train(config: Config, *, resume: bool | str = False, amp: bool = False) -> TranslationRunner:
+def train(
+    config: Config,
+    *,
+    resume: bool | str = False,
+    amp: bool = False,
+    deterministic: bool = False,
+    detect_anomaly: bool = False,
+) -> TranslationRunner:
     """Train, or go on with a training.
 
     Args:
@@ -37,6 +45,8 @@ def train(config: Config, *, resume: bool | str = False, amp: bool = False) -> T
         resume: True goes on from the newest whole checkpoint of the work directory, `'auto'` does
             so where there is one and starts anew otherwise, a path goes on from that file.
         amp: mixed precision: float16 on CUDA, bfloat16 elsewhere.
+        deterministic, detect_anomaly: switch on the settings `randomness.deterministic` and
+            `detect_anomaly`, see `modes`.
 
     Raises:
         ConfigError: nothing to resume, or the work directory cannot be written.
@@ -52,8 +62,12 @@ def train(config: Config, *, resume: bool | str = False, amp: bool = False) -> T
         for side in ("generator", "discriminator"):
             if side in config.optim_wrapper:
                 config.optim_wrapper[side]["type"] = "AutocastOptimWrapper"
-    runner = TranslationRunner.from_cfg(config)
-    runner.train()
+    if deterministic:
+        config.randomness = {**(config.get("randomness") or {}), "deterministic": True}
+    config.detect_anomaly = detect_anomaly or config.get("detect_anomaly")
+    with modes(config):
+        runner = TranslationRunner.from_cfg(config)
+        runner.train()
     return runner
 
 

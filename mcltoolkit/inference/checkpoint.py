@@ -54,7 +54,7 @@ def load_model(
         raise WeightsError(f"the config in {checkpoint} has no model of this toolkit: {model!r}")
     _check_dicts(config, content.get("meta"), checkpoint)
     parts = {name: model[name] for name in TRANSLATOR_SETTINGS if name in model}
-    _check_names(parts, plugins, checkpoint)
+    check_names(parts, plugins, checkpoint)
     translator = build_translator(parts, checkpoint)
     _fill(translator, content, checkpoint)
     settings = inference_settings(config, content.get("meta") or {})
@@ -127,8 +127,12 @@ def _fill(translator: Translator, content: Mapping[str, Any], checkpoint: str | 
         ) from error
 
 
-def _check_names(settings: Any, plugins: Sequence[str], checkpoint: str | Path) -> None:
-    """A dotted type would be imported and called by the registry, whatever it is."""
+def check_names(settings: Any, plugins: Sequence[str], checkpoint: str | Path) -> None:
+    """A dotted type would be imported and called by the registry, whatever it is.
+
+    Raises:
+        ConfigError: one that is not below `plugins`.
+    """
     for name in _types(settings):
         if "." in name and not any(name.startswith(f"{plugin}.") for plugin in plugins):
             raise ConfigError(

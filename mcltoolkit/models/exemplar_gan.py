@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.losses.objective import GeneratorObjective
+from mcltoolkit.models.step_guard import StepGuard
 from mcltoolkit.models.translator import Settings, Translator
 from mcltoolkit.registry import DISCRIMINATORS, MODELS, build_component
 from mcltoolkit.structures import Batch, DiscriminatorPass, Prediction, Translation
@@ -113,6 +114,7 @@ class ExemplarGAN(BaseModel):
                 in_channels=condition_channels + 3,
             )
         self.progress = 0.0
+        self.guard = StepGuard()
 
     def forward(self, inputs: Batch, data_samples: Any = None, mode: str = "tensor") -> Translation:
         """The translation of a batch on the model's device, conditions dense."""
@@ -143,11 +145,15 @@ class ExemplarGAN(BaseModel):
     def train_step(self, data: Batch, optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
         """One step of both optimisers on the same fake image.
 
+        Where `guard` leaves the generator's step out, the discriminator's is left out, too: the
+        fake image is not to be trusted.
+
         Returns:
             Weighted losses by name, `loss` (their sum) and the discriminator's, for the log.
         """
         batch = self.data_preprocessor(data, True)
         generator: OptimWrapper = optim_wrapper["generator"]
+        self.guard.begin("generator", batch)
         with generator.optim_context(self):
             translation, losses = self.generator_losses(batch)
             if not losses:
@@ -156,17 +162,20 @@ class ExemplarGAN(BaseModel):
                     "at least one"
                 )
             total = torch.stack([term.float() for term in losses.values()]).sum()
+        self.guard.computed(losses, total)
         generator.update_params(total)
         log = {"loss": total.detach()}
         log.update({f"loss_{name}": term.detach() for name, term in losses.items()})
-        if self.discriminator is not None:
+        if self.discriminator is not None and not self.guard.dropped:
             wrapper: OptimWrapper = optim_wrapper["discriminator"]
+            self.guard.begin("discriminator", batch, translation.fake)
             with wrapper.optim_context(self):
                 terms = self.discriminator_losses(batch, translation.fake)
                 total = torch.stack([term.float() for term in terms.values()]).sum()
+            self.guard.computed(terms, total)
             wrapper.update_params(total)
             log.update({f"loss_d_{name}": term.detach() for name, term in terms.items()})
-        return log
+        return self.guard.logged(log)
 
     @torch.no_grad()
     def test_step(self, data: Batch) -> list[Prediction]:

@@ -3,6 +3,7 @@
 from mcltoolkit.engine.hooks.audit import LossAuditHook
 from mcltoolkit.engine.hooks.checkpoint import CheckpointHook
 from mcltoolkit.engine.hooks.ema import EMAHook
+from mcltoolkit.engine.hooks.non_finite import NonFiniteHook
 from mcltoolkit.engine.hooks.pictures import GridHook, ReportHook
 from mcltoolkit.engine.hooks.progress import ProgressBarHook, ProgressHook
 from mcltoolkit.engine.hooks.recompute import RecomputeHook
@@ -13,6 +14,7 @@ __all__ = [
     "GridHook",
     "LossAuditHook",
     "CheckpointHook",
+    "NonFiniteHook",
     "ProgressBarHook",
     "ProgressHook",
     "RecomputeHook",

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mcltoolkit.engine.sharding import local
 from mcltoolkit.errors import ConfigError, WeightsError
+from mcltoolkit.models.exemplar_gan import unwrap
 from mcltoolkit.registry import HOOKS
 
 KEY = "ema_state_dict"
@@ -49,7 +49,9 @@ class EMAHook(Hook):
         self.updates = 0
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
-        """Take in the new weights."""
+        """Take in the new weights, if the step has made new ones."""
+        if "generator" in unwrap(runner.model).guard.dropped:
+            return
         translator = _translator(runner)
         weights = {name for name, _ in translator.named_parameters(remove_duplicate=False)}
         averages, trained = [], []
@@ -127,6 +129,4 @@ class EMAHook(Hook):
 
 
 def _translator(runner: Runner) -> nn.Module:
-    model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    child: Any = model.translator
-    return child.module if is_model_wrapper(child) else child
+    return unwrap(unwrap(runner.model).translator)
