@@ -34,11 +34,8 @@ __all__ = [
     "RecomputeHook",
     "ReportHook",
     "SeparateDDP",
-<<<<<<< HEAD
     "SeparateFSDP",
-=======
     "SkippedSamplesHook",
->>>>>>> data
     "TranslationRunner",
     "TranslationTrainLoop",
 ]
