@@ -61,12 +61,11 @@ class SeparateFSDP(nn.Module):
         _register_flows()
         mesh = dist.device_mesh.init_device_mesh(get_device(), (dist.get_world_size(),))
         self._settings = {"mesh": mesh, "reshard_after_forward": reshard_after_forward}
-        self._roots: list[Any] = []
         for child in module.children():
             if any(p.requires_grad for p in child.parameters()):
                 for unit in _units(child, _checked(module, units)):
                     shard(unit, **self._settings)
-                self._roots.append(shard(child, **self._settings))
+                shard(child, **self._settings)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The model's."""
@@ -87,13 +86,8 @@ class SeparateFSDP(nn.Module):
     @contextmanager
     def no_sync(self) -> Iterator[None]:
         """Gradients are accumulated inside, not exchanged."""
-        for root in self._roots:
-            root.set_requires_gradient_sync(False)
-        try:
+        with self.module.no_sync():  # type: ignore[operator]
             yield
-        finally:
-            for root in self._roots:
-                root.set_requires_gradient_sync(True)
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
