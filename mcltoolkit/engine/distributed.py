@@ -22,9 +22,9 @@ from mcltoolkit.registry import MODEL_WRAPPERS
 class SeparateDDP(MMSeparateDistributedDataParallel):
     """Wraps each direct child that trains in a DistributedDataParallel of its own.
 
-    mmengine's class, whose `no_sync` fails where a child is not wrapped. Every parameter gets a gradient in
-    each step, and frozen networks are outside the children or without gradient, so that nothing
-    has to be searched for unused parameters.
+    mmengine's class, whose `no_sync` fails where a child is not wrapped. Every parameter gets a
+    gradient in each step, and frozen networks are outside the children or without gradient, so that
+    nothing has to be searched for unused parameters.
     """
 
     def __init__(self, module: nn.Module, **kwargs: Any) -> None:
