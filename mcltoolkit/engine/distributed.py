@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -22,9 +22,9 @@ from mcltoolkit.registry import MODEL_WRAPPERS
 class SeparateDDP(MMSeparateDistributedDataParallel):
     """Wraps each direct child that trains in a DistributedDataParallel of its own.
 
-    mmengine's class, with a `no_sync` that covers all children. Every parameter gets a gradient in
-    each step, and frozen networks are outside the children or without gradient, so that nothing
-    has to be searched for unused parameters.
+    mmengine's class, whose `no_sync` fails where a child is not wrapped. Every parameter gets a
+    gradient in each step, and frozen networks are outside the children or without gradient, so that
+    nothing has to be searched for unused parameters.
     """
 
     def __init__(self, module: nn.Module, **kwargs: Any) -> None:
@@ -35,10 +35,7 @@ class SeparateDDP(MMSeparateDistributedDataParallel):
     @contextmanager
     def no_sync(self) -> Iterator[None]:
         """No gradient exchange inside."""
-        with ExitStack() as stack:
-            for child in self.module._modules.values():
-                if hasattr(child, "no_sync"):
-                    stack.enter_context(child.no_sync())
+        with self.module.no_sync():
             yield
 
 

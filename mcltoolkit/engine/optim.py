@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -30,10 +31,11 @@ class GANOptimWrapperConstructor:
     Args:
         optim_wrapper_cfg: `{generator: {...}, discriminator: {...}}`, each a config of an
             `OptimWrapper` with its `optimizer`. The discriminator's is left out where the model
-            has none.
+            has none. `accumulative_counts` is the same for both.
 
     Raises:
-        ConfigError: another key, or a side without its optimiser.
+        ConfigError: another key, a side without its optimiser, or `accumulative_counts` that
+            differ or are no counts.
     """
 
     def __init__(
@@ -80,7 +82,64 @@ class GANOptimWrapperConstructor:
             )
             settings = {"type": "OptimWrapper", **settings}
             wrappers[side] = build_component(OPTIM_WRAPPERS, settings, where, optimizer=optimizer)
-        return OptimWrapperDict(**wrappers)
+        return GANOptimWrappers(**wrappers)
+
+
+class GANOptimWrappers(OptimWrapperDict):
+    """The optimisers of all sides, whose windows of accumulated batches begin and end together.
+
+    mmengine's class tells its optimisers neither where a training begins nor where it ends: the
+    gradients of a last window that is shorter would be lost.
+
+    Raises:
+        ConfigError: `accumulative_counts` that differ or are no counts.
+    """
+
+    def __init__(self, **wrappers: OptimWrapper) -> None:
+        super().__init__(**wrappers)
+        counts = {side: wrapper._accumulative_counts for side, wrapper in wrappers.items()}
+        for side, count in counts.items():
+            if type(count) is not int:
+                raise ConfigError(
+                    f"optim_wrapper.{side}.accumulative_counts is {count!r}; allowed are whole "
+                    f"numbers of 1 or more"
+                )
+        if len(set(counts.values())) > 1:
+            raise ConfigError(
+                f"optim_wrapper.SIDE.accumulative_counts is {counts}; allowed is one number for "
+                f"all sides, which are trained on the same images: set the same on each"
+            )
+        self.window = next(iter(counts.values()), 1)
+
+    def initialize_count_status(self, model: nn.Module, cur_iter: int, max_iters: int) -> None:
+        """Begin to count at `cur_iter` batches of `max_iters`; the last window may be shorter.
+
+        Raises:
+            ConfigError: `cur_iter` is inside a window, whose gradients no checkpoint holds.
+        """
+        if cur_iter % self.window and cur_iter != max_iters:
+            raise ConfigError(
+                f"the training would resume after batch {cur_iter}, inside a window of "
+                f"accumulative_counts={self.window} batches whose gradients are not in the "
+                f"checkpoint; resume from one at a multiple of {self.window}, or set "
+                f"optim_wrapper.SIDE.accumulative_counts to a divisor of {cur_iter}"
+            )
+        if self.window > 1:
+            # schedules count batches: mmengine takes those before the first step for a mistake
+            warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
+        for wrapper in self.optim_wrappers.values():
+            wrapper.initialize_count_status(model, cur_iter, max_iters)
+
+
+def in_accumulation(optim_wrapper: OptimWrapper | OptimWrapperDict) -> bool:
+    """Whether gradients of batches wait for the rest of their window.
+
+    A checkpoint that is taken then lacks them: wait until this is False, which it is after at most
+    `accumulative_counts` batches and after the last batch of the training.
+    """
+    if isinstance(optim_wrapper, OptimWrapperDict):
+        return any(in_accumulation(wrapper) for _, wrapper in optim_wrapper.items())
+    return not optim_wrapper.should_update()
 
 
 @OPTIM_WRAPPERS.register_module()

@@ -71,12 +71,11 @@ class SeparateFSDP(nn.Module):
         classes = _checked(module, units)
         for value in module.state_dict().values():
             dist.broadcast(value, 0)  # as DistributedDataParallel does
-        self._roots: list[Any] = []
         for child in module.children():
             if any(p.requires_grad for p in child.parameters()):
                 for unit in _units(child, classes):
                     shard(unit, **self._settings)
-                self._roots.append(shard(child, **self._settings))
+                shard(child, **self._settings)
         # no module of a model here writes into what another has returned
         warnings.filterwarnings("ignore", "FSDP2-wrapped module", UserWarning)
 
@@ -99,13 +98,8 @@ class SeparateFSDP(nn.Module):
     @contextmanager
     def no_sync(self) -> Iterator[None]:
         """Gradients are accumulated inside, not exchanged."""
-        for root in self._roots:
-            root.set_requires_gradient_sync(False)
-        try:
+        with self.module.no_sync():  # type: ignore[operator]
             yield
-        finally:
-            for root in self._roots:
-                root.set_requires_gradient_sync(True)
 
     @contextmanager
     def gathered(self) -> Iterator[None]:

@@ -3,8 +3,8 @@ the same fake image (two time-scale update rule, as CoCosNet trains)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError, near_matches
+from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.objective import GeneratorObjective
 from mcltoolkit.models.step_guard import StepGuard
 from mcltoolkit.models.translator import Settings, Translator
@@ -21,6 +22,7 @@ from mcltoolkit.structures import Batch, DiscriminatorPass, Prediction, Translat
 
 TRANSLATOR_OUTPUTS = frozenset({"truth_features", "warped_labels", "cycle"})
 OF_ENCODERS = frozenset({"features", "truth_features"})
+Watcher = Callable[[Translation], Mapping[str, Tensor]]
 OF_BATCH = ("truth", "labels", "exemplar_labels", "exemplar_condition")
 
 
@@ -61,6 +63,10 @@ class ExemplarGAN(BaseModel):
         discriminator: config, or None; built only if a loss needs it.
         losses: {name: loss config}; None or weight 0 leaves a term out.
         vgg: config of the fixed feature network, for the losses that read `image_features`.
+
+    Attributes:
+        watchers: functions that look at what a training step made, after the step and without
+            graph; what they return joins the step's log. Empty unless a hook adds some.
     """
 
     def __init__(
@@ -115,6 +121,7 @@ class ExemplarGAN(BaseModel):
             )
         self.progress = 0.0
         self.guard = StepGuard()
+        self.watchers: list[Watcher] = []
 
     def forward(self, inputs: Batch, data_samples: Any = None, mode: str = "tensor") -> Translation:
         """The translation of a batch on the model's device, conditions dense."""
@@ -147,9 +154,11 @@ class ExemplarGAN(BaseModel):
 
         Where `guard` leaves the generator's step out, the discriminator's is left out, too: the
         fake image is not to be trusted.
+        Where they accumulate gradients, the ranks exchange them once a window, at its last batch.
 
         Returns:
-            Weighted losses by name, `loss` (their sum) and the discriminator's, for the log.
+            Weighted losses by name, `loss` (their sum), the discriminator's and what `watchers`
+            found, for the log.
         """
         batch = self.data_preprocessor(data, True)
         generator: OptimWrapper = optim_wrapper["generator"]
@@ -161,9 +170,10 @@ class ExemplarGAN(BaseModel):
                     "model.losses has no loss of non-zero weight: there is nothing to train; set "
                     "at least one"
                 )
-            total = torch.stack([term.float() for term in losses.values()]).sum()
+            total = torch.stack([at_least_float32(term) for term in losses.values()]).sum()
         self.guard.computed(losses, total)
-        generator.update_params(total)
+        with self._exchange(generator):
+            generator.update_params(total)
         log = {"loss": total.detach()}
         log.update({f"loss_{name}": term.detach() for name, term in losses.items()})
         if self.discriminator is not None and not self.guard.dropped:
@@ -171,10 +181,15 @@ class ExemplarGAN(BaseModel):
             self.guard.begin("discriminator", batch, translation.fake)
             with wrapper.optim_context(self):
                 terms = self.discriminator_losses(batch, translation.fake)
-                total = torch.stack([term.float() for term in terms.values()]).sum()
+                total = torch.stack([at_least_float32(term) for term in terms.values()]).sum()
             self.guard.computed(terms, total)
-            wrapper.update_params(total)
+            with self._exchange(wrapper):
+                wrapper.update_params(total)
             log.update({f"loss_d_{name}": term.detach() for name, term in terms.items()})
+        if self.watchers and not self.guard.dropped:
+            with torch.no_grad():
+                for watch in self.watchers:
+                    log.update(watch(translation))
         return self.guard.logged(log)
 
     @torch.no_grad()
@@ -227,6 +242,30 @@ class ExemplarGAN(BaseModel):
             yield
         finally:
             self._modules.update(wrapped)
+
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        """Gradients are accumulated inside, not exchanged between ranks.
+
+        DDP asks in the forward pass whether it will exchange, FSDP in the backward pass: both have
+        to be inside.
+        """
+        sharded = [c for c in self.children() if hasattr(c, "set_requires_gradient_sync")]
+        with ExitStack() as stack:
+            for child in self.children():
+                if hasattr(child, "no_sync"):
+                    stack.enter_context(child.no_sync())  # type: ignore[operator]
+            for child in sharded:
+                child.set_requires_gradient_sync(False)  # type: ignore[operator]
+            try:
+                yield
+            finally:
+                for child in sharded:
+                    child.set_requires_gradient_sync(True)  # type: ignore[operator]
+
+    def _exchange(self, wrapper: OptimWrapper) -> AbstractContextManager[None]:
+        """For the backward pass; `wrapper.optim_context` is the forward pass's."""
+        return nullcontext() if wrapper.should_sync() else self.no_sync()
 
     def _check_provided(self) -> None:
         """Refuse losses that read what no part of this model makes."""

@@ -22,6 +22,9 @@ KEY = "ema_state_dict"
 class EMAHook(Hook):
     """Averages the translator's parameters; buffers follow the trained model.
 
+    Only new weights are taken in: not those after a batch whose gradients are accumulated, or after
+    a step that the optimiser left out (a float16 overflow, for one).
+
     The checkpoint holds the trained weights under `state_dict` and the averaged translator under
     `ema_state_dict`. Every rank keeps the same average, of a sharded model its shards of it.
     mmengine's hook would swap the two in the file and copies the distributed wrappers.
@@ -42,28 +45,42 @@ class EMAHook(Hook):
         self._update = get_ema_multi_avg_fn(decay)
         self.average: dict[str, Tensor] = {}
         self.updates = 0
+        self._stepped = True
+        self._watched: Any = None
 
     def before_run(self, runner: Runner) -> None:
         """Make room for the average; the first update copies the weights."""
         self.average = {n: value.clone() for n, value in _translator(runner).state_dict().items()}
         self.updates = 0
 
+    def before_train(self, runner: Runner) -> None:
+        """Watch the generator's optimiser for its steps."""
+        self._stepped = False
+        optimizer = runner.optim_wrapper["generator"].optimizer
+        self._watched = optimizer.register_step_post_hook(self._after_step)
+
+    def after_train(self, runner: Runner) -> None:
+        """Watch no longer."""
+        self._watched.remove()
+
+    def _after_step(self, *args: Any) -> None:
+        self._stepped = True
+
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
-        """Take in the new weights, if the step has made new ones."""
-        if "generator" in unwrap(runner.model).guard.dropped:
-            return
+        """Take in the weights, if they are new."""
+        new, self._stepped = self._stepped, self._watched is None
         translator = _translator(runner)
         weights = {name for name, _ in translator.named_parameters(remove_duplicate=False)}
         averages, trained = [], []
         for name, value in translator.state_dict().items():
-            if name in weights and self.updates:
+            if name not in weights or not self.updates:
+                local(self.average[name]).copy_(local(value))
+            elif new:
                 averages.append(local(self.average[name]))
                 trained.append(local(value))
-            else:
-                local(self.average[name]).copy_(local(value))
         if averages:
             self._update(averages, trained, self.updates)
-        self.updates += 1
+        self.updates += new
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Evaluate with the average."""
