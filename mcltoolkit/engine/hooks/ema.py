@@ -50,7 +50,8 @@ class EMAHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         """Take in the new weights, if the step has made new ones."""
-        if "generator" in unwrap(runner.model).guard.dropped:
+        guard = getattr(unwrap(runner.model), "guard", None)
+        if guard is not None and "generator" in guard.dropped:
             return
         translator = _translator(runner)
         weights = {name for name, _ in translator.named_parameters(remove_duplicate=False)}
