@@ -221,7 +221,7 @@ def test_a_training_accumulates_by_config_to_its_last_batch(tmp_path):
             **{f"optim_wrapper.{side}.accumulative_counts": 2 for side in SIDES},
             "train_cfg.max_iters": 5, "val_dataloader": None, "val_cfg": None,
             "val_evaluator": None, "log_level": "ERROR", "default_hooks.checkpoint.interval": 1,
-            "custom_hooks": [dict(type="PlainCheckpointHook"), dict(type="EMAHook")],
+            "custom_hooks": [dict(type="EMAHook")],
         },
         work_dir=str(tmp_path),
     )  # fmt: skip

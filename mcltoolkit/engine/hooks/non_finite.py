@@ -16,7 +16,7 @@ from mcltoolkit.engine.files import save_whole
 from mcltoolkit.engine.incident import content
 from mcltoolkit.engine.step_check import Incident, StepCheck
 from mcltoolkit.errors import ConfigError, NonFiniteError, ToolkitError
-from mcltoolkit.models.exemplar_gan import unwrap
+from mcltoolkit.models.exemplar_gan import ExemplarGAN, unwrap
 from mcltoolkit.registry import HOOKS
 
 POLICIES = ("stop", "skip")
@@ -43,7 +43,7 @@ class NonFiniteHook(Hook):
         NonFiniteError: the training stops.
     """
 
-    priority = "VERY_LOW"
+    priority = "NORMAL"  # before the log of the same step is written
 
     def __init__(self, policy: str = "stop", max_skipped: int = 10, max_dumps: int = 3) -> None:
         if policy not in POLICIES:
@@ -60,6 +60,13 @@ class NonFiniteHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Arm the model and its optimisers."""
+        model = unwrap(runner.model)
+        if not isinstance(model, ExemplarGAN):
+            runner.logger.warning(
+                f"NonFiniteHook checks ExemplarGAN only: the steps of {type(model).__name__} are "
+                f"not looked at"
+            )
+            return
 
         def on_incident(incident: Incident) -> None:
             self._on_incident(runner, incident)

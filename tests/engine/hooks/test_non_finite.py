@@ -33,10 +33,11 @@ class NaNForOne(Loss):
 
 
 class RootOfZero(Loss):
-    """A finite value whose gradient is not."""
+    """A finite value, in part of chance, whose gradient is not finite."""
 
     def forward(self, translation):
-        return (translation.fake * factor(translation, 0.0)).square().sum().sqrt()
+        root = (translation.fake * factor(translation, 0.0)).square().sum().sqrt()
+        return root + torch.rand(())
 
 
 class NaNJudge(AdversarialTerm):
@@ -95,6 +96,7 @@ def started(cfg, folder, precise=None, wrapper=None, **settings):
     )
     hooks = [EMAHook(0.5), NonFiniteHook(**settings)]
     hooks[0].before_run(runner)
+    hooks[0].before_train(runner)
     hooks[1].before_train(runner)
     return runner, hooks
 
