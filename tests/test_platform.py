@@ -11,7 +11,7 @@ AVOIDED = {
     "pkg_resources": "current setuptools lacks it",
     "torch.distributed.launch": "deprecated; torch.distributed.run",
     "torch.distributed.nn": "its all_reduce is deprecated",
-    "weights_only=False": "runs code from the file",
+    "weights_only=False": "runs code from the file; strip.py has an unpickler of its own",
     "add_safe_globals": "what mmengine's files need on it is unsafe",
     "sync_bn": "mmengine's setting converts every batch norm; name 'syncbn' where it is meant",
 }
@@ -23,7 +23,10 @@ def test_code_stays_clear_of(root, word):
         file
         for folder, kind in (("mcltoolkit", "*.py"), ("tools", "*"), ("configs", "*.py"))
         for file in (root / folder).rglob(kind)
-        if file.is_file() and file.suffix in (".py", ".sh") and file.name != "sync_bn.py"
+        if file.is_file()
+        and file.suffix in (".py", ".sh")
+        and file.name != "sync_bn.py"
+        and not (word == "weights_only=False" and file.name == "strip.py")
     ]
     assert len(files) > 60
     pattern = re.compile(rf"(?<![\w.]){re.escape(word)}(?!\w)")

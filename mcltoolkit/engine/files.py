@@ -104,11 +104,13 @@ def save_whole(value: Any, path: str | Path) -> Path:
 def _seal_of(file: BinaryIO) -> str | None:
     """The digest that the file says it has."""
     size = file.seek(0, io.SEEK_END)
-    file.seek(max(0, size - _COMMENT))
-    tail = file.read()
-    if not tail.startswith(_SEAL):
+    file.seek(max(0, size - _COMMENT - _LENGTH))
+    length, seal = file.read(_LENGTH), file.read()
+    announced = int.from_bytes(length, "little") == _COMMENT
+    if not (announced or seal.startswith(_SEAL)):
         return None
-    return tail[len(_SEAL) :].decode("ascii", errors="replace")
+    digest = seal[len(_SEAL) :].decode("ascii", errors="replace")
+    return digest if announced and seal.startswith(_SEAL) else "broken"
 
 
 def _digest(file: BinaryIO, sealed: bool = True) -> str:
