@@ -187,10 +187,14 @@ def test_a_step_is_skipped_to_the_bit_and_can_be_replayed(
     # the model of the dump is as before the step: weights and buffers
     for name, value in again.dump["state_dict"].items():
         assert torch.equal(value, before[f"model.{name}"]), name
+    assert "computed again" not in caplog.text, "the diagnosis starts from where the step did"
     step(runner, hooks, good)
-    moved = differing(before, state(runner, hooks))
-    assert "updates" in moved
-    assert any(name.startswith("model.discriminator") for name in moved)
+    moved = changed(before, runner, hooks)
+    parameters = {f"model.{name}" for name, _ in runner.model.named_parameters()}
+    for part_moved in ("updates", "average."):
+        assert any(name.startswith(part_moved) for name in moved)
+    for child in ("translator", "discriminator"):
+        assert any(name.startswith(f"model.{child}.") for name in moved & parameters)
 
 
 def test_the_training_stops_by_default_and_nothing_is_poisoned(config, plugin, scenes, tmp_path):
@@ -280,6 +284,7 @@ def test_accumulated_steps_name_the_batch_that_is_to_blame(config, plugin, scene
         step(runner, hooks, batch)
     parameters = {f"model.{n}" for n, _ in runner.model.named_parameters()}
     assert not parameters & changed(before, runner, hooks)
+    assert {wrapper._inner_count for wrapper in runner.optim_wrapper.values()} == {3}
     again = replay(tmp_path / "nonfinite" / "iter_3_rank0.pth")
     assert again.same
     assert again.dump["batch"]["names"] == bad.names
