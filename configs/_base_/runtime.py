@@ -30,6 +30,7 @@ custom_hooks = [
     dict(type="GridHook"),
     dict(type="PlainCheckpointHook"),
     dict(type="SkippedSamplesHook"),
+    dict(type="CollapseAlarmHook", interval=50, begin=1000, patience=10),
 ]
 log_processor = dict(type="LogProcessor", by_epoch=False, window_size=50)
 log_level = "INFO"

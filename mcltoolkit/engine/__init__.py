@@ -2,6 +2,7 @@
 
 from mcltoolkit.engine.distributed import SeparateDDP
 from mcltoolkit.engine.hooks import (
+    CollapseAlarmHook,
     EMAHook,
     GridHook,
     LossAuditHook,
@@ -23,6 +24,7 @@ from mcltoolkit.engine.sharding import SeparateFSDP
 
 __all__ = [
     "AutocastOptimWrapper",
+    "CollapseAlarmHook",
     "ConstantThenLinearLR",
     "EMAHook",
     "GANOptimWrapperConstructor",

@@ -2,6 +2,7 @@
 
 from mcltoolkit.engine.hooks.audit import LossAuditHook
 from mcltoolkit.engine.hooks.checkpoint import PlainCheckpointHook
+from mcltoolkit.engine.hooks.collapse import CollapseAlarmHook
 from mcltoolkit.engine.hooks.ema import EMAHook
 from mcltoolkit.engine.hooks.pictures import GridHook, ReportHook
 from mcltoolkit.engine.hooks.progress import ProgressBarHook, ProgressHook
@@ -9,6 +10,7 @@ from mcltoolkit.engine.hooks.recompute import RecomputeHook
 from mcltoolkit.engine.hooks.skipped import SkippedSamplesHook
 
 __all__ = [
+    "CollapseAlarmHook",
     "EMAHook",
     "GridHook",
     "LossAuditHook",
