@@ -11,6 +11,8 @@ from mcltoolkit.structures import Batch, DiscriminatorPass
 
 COPIED = 0.8
 """Correlation of fine structure from which an output counts as a copy of its exemplar."""
+FAINT = 1e-3
+"""Detail of less than that, root mean square, is rounding: an eighth of a step of 8 bits."""
 ALIKE = 0.5
 """Correlation from which truth and exemplar share a layout, so that a copy cannot be told."""
 
@@ -35,7 +37,8 @@ def structure_correlation(first: Tensor, second: Tensor) -> Tensor:
         mean = F.avg_pool2d(images, window, 1, window // 2, count_include_pad=False)
         return (images - mean).flatten(1)
 
-    return F.cosine_similarity(detail(first), detail(second), dim=1, eps=1e-4)
+    none = FAINT * first[0].numel() ** 0.5
+    return F.cosine_similarity(detail(first), detail(second), dim=1, eps=none)
 
 
 def copies(batch: Batch, fake: Tensor) -> Tensor | None:
