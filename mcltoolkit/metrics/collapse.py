@@ -44,17 +44,21 @@ def structure_correlation(first: Tensor, second: Tensor) -> Tensor:
 def copies(batch: Batch, fake: Tensor) -> Tensor | None:
     """Which outputs copy their exemplar, though it is not the answer.
 
+    A paired sample tells, too, where the exemplar is another view of the truth, or another picture
+    in its style; where it is the truth itself, a copy is right.
+
     Args:
         batch: the inputs.
         fake: (B, 3, H, W), the outputs.
 
     Returns:
-        (S,), 1 for a copy and 0 for others, of the samples that tell: not those that are paired, or
-        whose truth has the exemplar's layout. None if none tells.
+        (S,), 1 for a copy and 0 for others, of the samples that tell: those whose truth has not the
+        exemplar's layout; without truth, those that are not paired. None if none tells.
     """
-    tells = ~batch.paired
     if batch.truth is not None:
-        tells = tells & (structure_correlation(batch.truth, batch.exemplar) < ALIKE)
+        tells = structure_correlation(batch.truth, batch.exemplar) < ALIKE
+    else:
+        tells = ~batch.paired
     if not tells.any():
         return None
     return (structure_correlation(fake, batch.exemplar)[tells] > COPIED).float()

@@ -41,11 +41,11 @@ def test_only_samples_that_tell_are_counted(scenes):
     batch.truth[3] = batch.exemplar[3]  # the same picture: a copy would be right
     fake = batch.truth.clone()
     fake[2] = batch.exemplar[2]
-    assert copies(batch, fake).tolist() == [0, 1]
-    assert copies(batch, batch.exemplar).tolist() == [1, 1]
+    assert copies(batch, fake).tolist() == [0, 0, 1]
+    assert copies(batch, batch.exemplar).tolist() == [1, 1, 1]
     assert copies(batch.as_paired(), batch.exemplar) is None
     batch.truth = None
-    assert copies(batch, batch.exemplar).tolist() == [1, 1, 1]
+    assert copies(batch, fake).tolist() == [0, 1, 1], "fake 3 is the exemplar as well"
 
 
 def test_colours_of_the_exemplar_in_the_layout_of_the_condition_are_no_copy(scenes):
