@@ -31,6 +31,7 @@ custom_hooks = [
     dict(type="GridHook"),
     dict(type="SkippedSamplesHook"),
     dict(type="NonFiniteHook", policy="stop"),  # or "skip" the step
+    dict(type="CollapseAlarmHook", interval=50, begin=1000, patience=10),
 ]
 log_processor = dict(type="LogProcessor", by_epoch=False, window_size=50)
 log_level = "INFO"

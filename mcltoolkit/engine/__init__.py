@@ -3,6 +3,7 @@
 from mcltoolkit.engine.distributed import SeparateDDP
 from mcltoolkit.engine.hooks import (
     CheckpointHook,
+    CollapseAlarmHook,
     EMAHook,
     GridHook,
     LossAuditHook,
@@ -25,6 +26,7 @@ from mcltoolkit.engine.sharding import SeparateFSDP
 __all__ = [
     "AutocastOptimWrapper",
     "CheckpointHook",
+    "CollapseAlarmHook",
     "ConstantThenLinearLR",
     "EMAHook",
     "GANOptimWrapperConstructor",

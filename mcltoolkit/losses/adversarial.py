@@ -53,6 +53,8 @@ class _ScoreLoss(AdversarialTerm):
 class HingeAdversarialLoss(_ScoreLoss):
     """Hinge GAN: G minimises -D(fake); D minimises max(0, 1 + D(fake)) + max(0, 1 - D(real))."""
 
+    margins = (-1.0, 1.0)
+
     def generator_cost(self, fake: Tensor) -> Tensor:
         """Scalar cost of one scale's scores (B, 1, h, w)."""
         return -fake.mean()
@@ -66,6 +68,8 @@ class HingeAdversarialLoss(_ScoreLoss):
 class LSGANLoss(_ScoreLoss):
     """Least squares: G minimises (D(fake) - 1)^2; D minimises D(fake)^2 + (D(real) - 1)^2."""
 
+    margins = (0.1, 0.9)
+
     def generator_cost(self, fake: Tensor) -> Tensor:
         """Scalar cost of one scale's scores (B, 1, h, w)."""
         return (fake - 1).square().mean()
@@ -78,6 +82,8 @@ class LSGANLoss(_ScoreLoss):
 @LOSSES.register_module()
 class VanillaGANLoss(_ScoreLoss):
     """Binary cross-entropy of scores as logits; non-saturating for the generator."""
+
+    margins = (-4.0, 4.0)  # probabilities of 0.018 and 0.982
 
     def generator_cost(self, fake: Tensor) -> Tensor:
         """Scalar cost of one scale's scores (B, 1, h, w)."""

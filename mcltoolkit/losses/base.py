@@ -49,9 +49,15 @@ class Loss(nn.Module):
 
 
 class AdversarialTerm(Loss):
-    """A loss that also trains the discriminator."""
+    """A loss that also trains the discriminator.
+
+    Class attributes:
+        margins: a fake score below the first and a real score above the second teach the
+            discriminator little or nothing more; None where there are no such values.
+    """
 
     requires = frozenset({"discriminator", "truth"})
+    margins: tuple[float, float] | None = None
 
     def discriminator_loss(self, fake: DiscriminatorPass, real: DiscriminatorPass) -> Tensor:
         """Unweighted scalar that the discriminator minimises, for detached fake images."""

@@ -28,16 +28,8 @@ PARTS = ("condition_encoder", "image_encoder", "generator", "discriminator")
 SIDES = ("generator", "discriminator")
 
 
-class InDouble(nn.Module):
-    """Batches in float64, after their checks."""
-
-    def __init__(self, preprocessor):
-        super().__init__()
-        self.preprocessor = preprocessor
-
-    def forward(self, data, training=False):
-        batch = self.preprocessor(data, training)
-        return batch.map_tensors(lambda t: t.double() if t.is_floating_point() else t)
+def in_double(module, arguments, batch):
+    return batch.map_tensors(lambda t: t.double() if t.is_floating_point() else t)
 
 
 def build():
@@ -51,7 +43,7 @@ def build():
     for module in model.modules():
         if is_parametrized(module):
             remove_parametrizations(module, "weight")
-    model.data_preprocessor = InDouble(model.data_preprocessor)
+    model.data_preprocessor.register_forward_hook(in_double)
     return model
 
 

@@ -2,6 +2,7 @@
 
 from mcltoolkit.engine.hooks.audit import LossAuditHook
 from mcltoolkit.engine.hooks.checkpoint import CheckpointHook
+from mcltoolkit.engine.hooks.collapse import CollapseAlarmHook
 from mcltoolkit.engine.hooks.ema import EMAHook
 from mcltoolkit.engine.hooks.non_finite import NonFiniteHook
 from mcltoolkit.engine.hooks.pictures import GridHook, ReportHook
@@ -10,6 +11,7 @@ from mcltoolkit.engine.hooks.recompute import RecomputeHook
 from mcltoolkit.engine.hooks.skipped import SkippedSamplesHook
 
 __all__ = [
+    "CollapseAlarmHook",
     "EMAHook",
     "GridHook",
     "LossAuditHook",
