@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from mcltoolkit.engine import random_state
 from mcltoolkit.engine.agreement import any_rank
 from mcltoolkit.engine.hooks.checkpoint import CheckpointHook
+from mcltoolkit.engine.optim import in_accumulation
 from mcltoolkit.engine.stopping import TrainingStopped, ValidationAborted
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.registry import LOOPS
@@ -208,7 +209,12 @@ class TranslationTrainLoop(BaseLoop):
             fetched = next(batches)
         except Exception as error:  # whatever a data set raises, all ranks must hear of it
             failure = error
-        stop, failed = any_rank(self.runner.signals.received is not None, failure is not None)
+        wanted = self.runner.signals.received is not None
+        if wanted and in_accumulation(self.runner.optim_wrapper):
+            wanted = (
+                failure is not None
+            )  # gradients of half a window would be lost: go on to its end
+        stop, failed = any_rank(wanted, failure is not None)
         if stop:  # a batch that was fetched, or broke because its worker got the signal, is lost
             self._stop()
         if failure is not None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
 from mcltoolkit.data.guarded import first_samples
+from mcltoolkit.engine import random_state
 from mcltoolkit.errors import LossWiringError
 from mcltoolkit.losses.audit import dead_losses
 from mcltoolkit.models.exemplar_gan import ExemplarGAN, unwrap
@@ -85,8 +84,7 @@ def dead_discriminator_losses(model: ExemplarGAN, batch: Any) -> list[str]:
 @contextmanager
 def unchanged(model: ExemplarGAN) -> Iterator[None]:
     """Random state, buffers and mode of `model` are restored afterwards; wrappers are off."""
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(), model.without_wrappers():
+    with random_state.preserved(), model.without_wrappers():
         buffers = {name: value.clone() for name, value in model.named_buffers()}
         training = {module: module.training for module in model.modules()}
         model.train()
@@ -96,8 +94,6 @@ def unchanged(model: ExemplarGAN) -> Iterator[None]:
             for name, value in model.named_buffers():
                 value.copy_(buffers[name])
             _restore_modes(training)
-    random.setstate(python)
-    np.random.set_state(numpy)
 
 
 def _restore_modes(training: dict[nn.Module, bool]) -> None:

@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook as MMCheckpointHook
 from mmengine.runner import Runner
 
+from mcltoolkit.errors import ConfigError
 from mcltoolkit.files import write_atomically
 from mcltoolkit.registry import HOOKS
 
@@ -22,8 +23,19 @@ class CheckpointHook(MMCheckpointHook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Remove what a killed run has left half-written."""
+        """Remove what a killed run has left half-written.
+
+        Raises:
+            ConfigError: the interval would end in the middle of accumulated batches.
+        """
         super().before_train(runner)
+        window = getattr(runner.optim_wrapper, "window", 1)
+        if not self.by_epoch and self.interval > 0 and self.interval % window:
+            raise ConfigError(
+                f"default_hooks.checkpoint.interval is {self.interval}, and the optimisers step "
+                f"every {window} batches (accumulative_counts); allowed are multiples of {window}, "
+                f"since a checkpoint holds no gradients"
+            )
         self.saved_step: int | None = None
         if is_main_process() and "://" not in self.out_dir:
             pattern = f".{self.filename_tmpl.format('*')}.*.tmp"
