@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from mcltoolkit.engine.config import load_config, options_of, parse
+from mcltoolkit.launcher.meeting import meeting
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -100,7 +101,9 @@ def test_launch_scripts_hand_on_commands_that_parse(line, in_root, tmp_path):
         (tmp_path / name).write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
         (tmp_path / name).chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHON", "MASTER_PORT")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("PYTHON", "PORT", "MASTER_PORT")
+    }
     done = subprocess.run(
         ["bash", "-c", line], env={**environment, "PATH": path}, capture_output=True, text=True
     )
@@ -110,10 +113,12 @@ def test_launch_scripts_hand_on_commands_that_parse(line, in_root, tmp_path):
     options = parsed(words[start:])
     assert options.launcher == ("slurm" if "slurm" in line else "pytorch")
     if "slurm" not in line:
-        assert words[words.index("--nproc_per_node") + 1] == "4"
+        assert words[words.index("mcltoolkit.launcher") + 1] == "4"
     if "NNODES=2" in line:
-        assert words[words.index("--nnodes") + 1] == "2"
-        assert words[words.index("--master_addr") + 1] == "node0"
+        given = dict(word.split("=") for word in line.split()[:4])
+        assert meeting(given) == shlex.split(
+            "--nnodes 2 --node_rank 0 --master_addr node0 --master_port 29500"
+        )
     config = load_config(options.config, **options_of(options))
     if options.data_root:
         assert config.train_dataloader.dataset.data_root == options.data_root

@@ -29,6 +29,7 @@ from mcltoolkit.ablation.settings import as_python, training_part
 from mcltoolkit.engine.checkpoints import checkpoints_in, latest_checkpoint
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.launch import scalars_file, test, train
+from mcltoolkit.engine.stopping import TrainingStopped
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.files import write_atomically, write_json
 from mcltoolkit.registry import HOOKS
@@ -146,6 +147,9 @@ def main(folder: Path) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         work(folder)
+    except TrainingStopped as stopped:  # it goes on from its checkpoint at the next call
+        print(stopped, flush=True)
+        sys.exit(stopped.status)
     except Exception as error:
         traceback.print_exc()
         lines = str(error).strip().splitlines() or ["no message"]

@@ -73,7 +73,7 @@ def test_the_commands_do_what_the_runs_are(content, planned, calls, launcher, tm
         assert evaluation.folder.name == f"{evaluation.name}-{fingerprint(settings)}"
     words = found[0]
     if launcher == "dist":
-        assert words[words.index("--nproc_per_node") + 1] == "2"
+        assert words[words.index("mcltoolkit.launcher") + 1] == "2"
     else:
         assert words[words.index("--partition") + 1] == "big gpus"
         assert words[words.index("--ntasks") + 1] == "2"

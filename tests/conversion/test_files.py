@@ -120,7 +120,10 @@ def test_nothing_in_a_file_is_run(tmp_path, capsys):
     torch.save({"fc.weight": Harmful()}, tmp_path / "file.pth")
     (tmp_path / "raw.pth").write_bytes(pickle.dumps(Harmful()))
     for name in ("file.pth", "raw.pth"):
-        with pytest.raises(WeightsError, match=f"{name} cannot be read as tensors and plain"):
+        with pytest.raises(
+            WeightsError,
+            match=f"{name} (cannot be read|holds pickled objects)",
+        ):
             read_released(tmp_path / name)
     assert "never" not in capsys.readouterr().out
 
@@ -130,7 +133,7 @@ def test_missing_and_broken_files(folder):
         convert(folder, generator=folder / "none.pth")
     broken = folder / "broken.pth"
     broken.write_bytes((folder / "10_net_G.pth").read_bytes()[:-3000])
-    with pytest.raises(WeightsError, match=r"broken\.pth cannot be read"):
+    with pytest.raises(WeightsError, match=r"broken\.pth is truncated"):
         convert(folder, generator=broken)
     with pytest.raises(WeightsError, match="belong together"):
         convert(folder, average_generator=folder / "10_net_G.pth")
