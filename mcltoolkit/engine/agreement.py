@@ -21,6 +21,16 @@ def any_rank(*flags: bool) -> tuple[bool, ...]:
     return tuple(bool(value) for value in raised.tolist())
 
 
+def same_on_all_ranks(number: int) -> bool:
+    """Whether all ranks call with the same number, which every rank must do at the same point."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return True
+    ends = torch.tensor([number, -number])
+    dist.all_reduce(ends, op=dist.ReduceOp.MAX, group=cpu_group())
+    largest, negated_smallest = ends.tolist()
+    return bool(largest == -negated_smallest)
+
+
 def cpu_group() -> dist.ProcessGroup:
     """All ranks over gloo; made at the first call, which every rank must take part in."""
     default = dist.group.WORLD

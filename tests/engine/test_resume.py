@@ -1,16 +1,21 @@
 """Interrupted and resumed equals uninterrupted, bit for bit."""
 
+import os
 import random
+import signal
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from mmengine.hooks import Hook
 from torch import Tensor
 
 from mcltoolkit.data import SyntheticScenes
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.launch import train
+from mcltoolkit.engine.runner import TranslationRunner
+from mcltoolkit.engine.stopping import TrainingStopped
 from mcltoolkit.errors import ConfigError, WeightsError
 from mcltoolkit.testing.ranks import ranks
 
@@ -127,6 +132,37 @@ def test_states_of_the_data_and_of_the_generators_matter(whole, tiny_config, tmp
         run(work, tiny_config, resume=True, **{"train_cfg.max_iters": 2})
         with pytest.raises(AssertionError):
             compare(whole / "iter_2.pth", work / "iter_2.pth")
+
+
+class SignalHook(Hook):
+    """The signal comes in the middle of the first validation."""
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.batches = getattr(self, "batches", 0) + 1
+        if batch_idx == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_during_a_validation(whole, tiny_config, tmp_path, monkeypatch):
+    config = settings(tmp_path, tiny_config)
+    hook = SignalHook()
+    register = TranslationRunner.register_hooks
+    monkeypatch.setattr(
+        TranslationRunner,
+        "register_hooks",
+        lambda self, *given: (register(self, *given), self.register_hook(hook)),
+    )
+    with pytest.raises(
+        TrainingStopped, match=r"stopped by SIGTERM after 2 of 5 .*iter_2\.pth is"
+    ) as s:
+        train(config)
+    assert s.value.status == 143
+    assert hook.batches == 1, "of 2"
+    compare(whole / "iter_2.pth", tmp_path / "iter_2.pth")
+    assert torch.load(tmp_path / "iter_2.pth", weights_only=True)["meta"]["validation_due"]
+    monkeypatch.undo()
+    run(tmp_path, tiny_config, resume=True)
+    compare(whole / "iter_5.pth", tmp_path / "iter_5.pth")
 
 
 def on_two_ranks(folder, tiny):
