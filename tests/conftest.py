@@ -96,5 +96,10 @@ def seeded():
 @pytest.fixture(autouse=True)
 def plugins_of_a_test_end_with_it(monkeypatch):
     """Modules that a test loads as plugins are named in the environment, which later tests and
-    their processes would inherit."""
+    their processes would inherit; those that could not be loaded are reported from then on."""
+    from mcltoolkit.plugins import _plugins
+
     monkeypatch.setenv("MCLTOOLKIT_PLUGINS", os.environ.get("MCLTOOLKIT_PLUGINS", ""))
+    yield
+    for name in [n for n, r in _plugins.reports.items() if r.source == "config" and not r.loaded]:
+        del _plugins.reports[name]
