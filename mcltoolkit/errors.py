@@ -29,6 +29,10 @@ class WeightsError(ToolkitError, RuntimeError):
     """Weights or a checkpoint are missing, broken or do not fit the model."""
 
 
+class OtherRankError(ToolkitError, RuntimeError):
+    """Another rank met the error; its message says what it is."""
+
+
 class PluginError(ToolkitError, RuntimeError):
     """A plugin cannot be used."""
 

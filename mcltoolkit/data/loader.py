@@ -21,6 +21,7 @@ from mcltoolkit.data.records import few
 from mcltoolkit.errors import DataError, ToolkitError
 
 _PIDS = re.compile(r"DataLoader worker \(pids?(?:\(s\))? ([\d, ]+)\)(.*)", re.DOTALL)
+workers_may_die = False  # set where the process is told to stop, which its workers are, too
 _loaders: weakref.WeakSet[WatchedLoader] = weakref.WeakSet()
 
 
@@ -164,6 +165,8 @@ def _explain_signals() -> None:
         try:
             theirs(number, frame)
         except RuntimeError as error:
+            if workers_may_die:  # the next batch will tell
+                return
             explained = explain_dead_worker(error, _loaders)
             if explained is None:
                 raise

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import torch
 import torch.distributed as dist
 
+patience: float | None = None  # seconds that ranks wait for each other; torch's own where None
 _groups: dict[object, dist.ProcessGroup] = {}
 
 
@@ -39,7 +42,8 @@ def cpu_group() -> dist.ProcessGroup:
         return default
     if default not in _groups:
         _groups.clear()  # of a process group that was taken down
-        made = dist.new_group(backend="gloo")
+        limit = None if patience is None else timedelta(seconds=patience)
+        made = dist.new_group(backend="gloo", timeout=limit)
         assert isinstance(made, dist.ProcessGroup)
         _groups[default] = made
     return _groups[default]

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, init_dist
 from mmengine.logging import print_log
 
+from mcltoolkit.engine import agreement
 from mcltoolkit.engine.agreement import cpu_group
 from mcltoolkit.engine.checkpoints import newest_whole, nothing_to_resume
 from mcltoolkit.engine.config import check_writable
@@ -54,10 +55,6 @@ def train(
         TrainingStopped: a signal ended the training; its checkpoint is saved.
     """
     config = _prepare(config)
-    if resume:
-        found = _to_resume(config.work_dir, resume)
-        if found is not None:
-            config.resume, config.load_from = True, found
     if amp:
         for side in ("generator", "discriminator"):
             if side in config.optim_wrapper:
@@ -66,6 +63,12 @@ def train(
         config.randomness = {**(config.get("randomness") or {}), "deterministic": True}
     config.detect_anomaly = detect_anomaly or config.get("detect_anomaly")
     with modes(config):
+        if resume:
+            if config.launcher != "none" and not dist.is_initialized():  # with CUDA
+                init_dist(config.launcher, **(config.get("env_cfg") or {}).get("dist_cfg", {}))
+            found = _to_resume(config.work_dir, resume)
+            if found is not None:
+                config.resume, config.load_from = True, found
         runner = TranslationRunner.from_cfg(config)
         runner.train()
     return runner
@@ -156,6 +159,7 @@ def _prepare(config: Config) -> Config:
     check_writable(config.work_dir)
     timeout = ((config.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
     init_process_group(config.launcher, timeout)
+    agreement.patience = timeout
     _choose_wrapper(config)
     recomputed = config.pop("activation_checkpointing", None)
     if recomputed:  # taken from mmengine's Runner, whose way is wrong for buffers

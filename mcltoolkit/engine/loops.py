@@ -16,7 +16,7 @@ from mcltoolkit.engine.agreement import any_rank
 from mcltoolkit.engine.hooks.checkpoint import CheckpointHook
 from mcltoolkit.engine.optim import in_accumulation
 from mcltoolkit.engine.stopping import TrainingStopped, ValidationAborted
-from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.errors import ConfigError, OtherRankError
 from mcltoolkit.registry import LOOPS
 from mcltoolkit.structures import Batch
 
@@ -209,23 +209,25 @@ class TranslationTrainLoop(BaseLoop):
             fetched = next(batches)
         except Exception as error:  # whatever a data set raises, all ranks must hear of it
             failure = error
-        wanted = self.runner.signals.received is not None
-        if wanted and in_accumulation(self.runner.optim_wrapper):
-            wanted = (
-                failure is not None
-            )  # gradients of half a window would be lost: go on to its end
+        # in the middle of accumulated batches their gradients would be lost: go on to the last
+        wanted = self.runner.signals.received is not None and not in_accumulation(
+            self.runner.optim_wrapper
+        )
         stop, failed = any_rank(wanted, failure is not None)
         if stop:  # a batch that was fetched, or broke because its worker got the signal, is lost
             self._stop()
         if failure is not None:
             raise failure
         if failed:
-            raise DataError(
+            raise OtherRankError(
                 f"another rank could not read its data for step {self._iter + 1}; see its message"
             )
         return fetched
 
     def _stop(self) -> None:
+        if self.random_state is not None:  # no step has been made since the resume
+            random_state.restore(self.random_state)
+            self.random_state = None
         number = self.runner.signals.received
         name = "a signal to another rank" if number is None else signal.Signals(number).name
         told = f"stopped by {name} after {self._iter} of {self._max_iters} steps"
@@ -243,7 +245,7 @@ class TranslationTrainLoop(BaseLoop):
         sampler = self.dataloader.sampler
         replay = 0
         if samples and hasattr(sampler, "skip") and self.dataloader.batch_size is not None:
-            sampler.skip(samples // self.runner.world_size)
+            sampler.skip(min(samples // self.runner.world_size, len(sampler)))
         elif samples:
             replay = samples // self.samples_a_step
             self.runner.logger.warning(

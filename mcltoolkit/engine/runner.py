@@ -22,7 +22,7 @@ from mcltoolkit.engine.hooks.observe import observer_hook
 from mcltoolkit.engine.loops import TranslationTrainLoop
 from mcltoolkit.engine.named_settings import NamedSettingsRunner
 from mcltoolkit.engine.stopping import StopSignals
-from mcltoolkit.errors import ConfigError, ToolkitError, WeightsError
+from mcltoolkit.errors import ConfigError, OtherRankError, ToolkitError, WeightsError
 from mcltoolkit.registry import RUNNERS
 
 
@@ -221,9 +221,11 @@ class TranslationRunner(NamedSettingsRunner):
             except (ToolkitError, OSError, RuntimeError) as error:
                 failure = error
         (failed,) = any_rank(failure is not None)
+        if failed and failure is None:
+            raise OtherRankError(f"rank 0 could not save the checkpoint {filename}")
         if failed:
             raise ConfigError(
-                f"the checkpoint {filename} could not be saved ({failure or 'see rank 0'}); older "
+                f"the checkpoint {filename} could not be saved ({failure}); older "
                 f"checkpoints in {out_dir} are as they were. Make room, then go on with --resume"
             ) from failure
 
@@ -249,6 +251,8 @@ class TranslationRunner(NamedSettingsRunner):
             )
         self._randomness_cfg.update(seed=seed)
         self.set_randomness(**self._randomness_cfg)
+        # the order of the data and its draws are of the seed
+        self.train_loop.dataloader = self.build_dataloader(self.cfg.train_dataloader, self.seed)
 
     def _resume_schedules(self, saved: Any) -> None:
         if saved is None or self.param_schedulers is None:

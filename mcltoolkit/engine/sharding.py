@@ -175,7 +175,7 @@ class SeparateFSDP(nn.Module):
         parameters = dict(self.module.named_parameters())
         names = self._names(optim_wrapper)
         loaded = dict(state)
-        for side in names.keys() & state.keys():
+        for side in [side for side in names if side in state]:  # in the same order on all ranks
             spread = {}
             for index, of in state[side]["state"].items():
                 name = names[side][index]

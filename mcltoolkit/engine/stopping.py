@@ -8,6 +8,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from mcltoolkit.data import loader
 from mcltoolkit.errors import ToolkitError
 
 SIGNALS = tuple(
@@ -60,12 +61,14 @@ class StopSignals:
         for number, before in self._before.items():
             signal.signal(number, before if before is not None else signal.SIG_DFL)
         self._before.clear()
+        loader.workers_may_die = False
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         if self.received is None:
             self.received = number
+            loader.workers_may_die = True
             name = signal.Signals(number).name
             # print() may be in the middle of a line
             os.write(2, f"\n{name}: saving a checkpoint after this step, then stopping\n".encode())

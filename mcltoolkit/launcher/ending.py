@@ -13,7 +13,7 @@ from typing import NoReturn
 import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-from mcltoolkit.errors import ToolkitError
+from mcltoolkit.errors import OtherRankError, ToolkitError
 
 FOLDER = "MCLTOOLKIT_RANKS"  # set by the launcher: a file for each rank's process number
 USERS_MISTAKE, OUR_MISTAKE, LOST_CONTACT = 2, 1, 76
@@ -63,7 +63,7 @@ def end_with(error: Exception) -> NoReturn:
     """
     several = dist.is_initialized() and dist.get_world_size() > 1
     told_by_launcher = FOLDER in os.environ
-    if isinstance(error, ToolkitError):
+    if isinstance(error, ToolkitError) and not lost_contact(error):
         status, text = USERS_MISTAKE, f"{type(error).__name__}: {error}"
     elif several and lost_contact(error):
         status = LOST_CONTACT
@@ -91,6 +91,8 @@ def lost_contact(error: BaseException) -> bool:
     """Whether `error`, or what it was raised from, says that another rank is gone."""
     found: BaseException | None = error
     while found is not None:
+        if isinstance(found, OtherRankError):
+            return True
         if isinstance(found, RuntimeError) and any(s in str(found) for s in SIGNS_OF_LOST_CONTACT):
             return True
         found = found.__cause__

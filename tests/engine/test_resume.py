@@ -134,6 +134,20 @@ def test_states_of_the_data_and_of_the_generators_matter(whole, tiny_config, tmp
             compare(whole / "iter_2.pth", work / "iter_2.pth")
 
 
+class SignalAtOnce(Hook):
+    def before_train(self, runner):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_before_the_first_resumed_step(whole, tiny_config, tmp_path):
+    (tmp_path / "iter_2.pth").write_bytes((whole / "iter_2.pth").read_bytes())
+    config = settings(tmp_path, tiny_config)
+    config.custom_hooks.append(dict(type=f"{__name__}.SignalAtOnce"))
+    with pytest.raises(TrainingStopped, match="after 2 of 5 steps"):
+        train(config, resume=True)
+    compare(whole / "iter_2.pth", tmp_path / "iter_2.pth")
+
+
 class SignalHook(Hook):
     """The signal comes in the middle of the first validation."""
 

@@ -85,14 +85,22 @@ def test_a_signal_saves_stops_and_the_run_goes_on(tiny_config, tmp_path, number)
     ]  # fmt: skip
     environment = {**os.environ, "PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        start_new_session=True,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     text = ""
     for line in process.stdout:
         text += line
         if "Iter(train)" in line:
             break
-    process.send_signal(number)
+    if ranks:
+        process.send_signal(number)
+    else:  # as Slurm does: data workers get it, too
+        os.killpg(process.pid, number)
     text += process.communicate()[0]
     assert process.returncode == 128 + number, text[-3000:]
     assert f"training stopped by {number.name} after " in text

@@ -30,12 +30,17 @@ class CheckpointHook(MMCheckpointHook):
         """
         super().before_train(runner)
         window = getattr(runner.optim_wrapper, "window", 1)
-        if not self.by_epoch and self.interval > 0 and self.interval % window:
-            raise ConfigError(
-                f"default_hooks.checkpoint.interval is {self.interval}, and the optimisers step "
-                f"every {window} batches (accumulative_counts); allowed are multiples of {window}, "
-                f"since a checkpoint holds no gradients"
-            )
+        counts = {"default_hooks.checkpoint.interval": max(self.interval, 0)}
+        counts["default_hooks.checkpoint.save_begin"] = self.save_begin
+        if runner.val_loop is not None and runner.train_loop.val_interval < runner.max_iters:
+            counts["train_cfg.val_interval"] = runner.train_loop.val_interval
+        for name, count in counts.items():
+            if not self.by_epoch and count % window:
+                raise ConfigError(
+                    f"{name} is {count}, and the optimisers step every {window} batches "
+                    f"(accumulative_counts); allowed are multiples of {window}, since a "
+                    f"checkpoint holds no gradients"
+                )
         self.saved_step: int | None = None
         if is_main_process() and "://" not in self.out_dir:
             pattern = f".{self.filename_tmpl.format('*')}.*.tmp"

@@ -14,6 +14,7 @@ from mcltoolkit.engine.agreement import cpu_group
 from mcltoolkit.engine.config import plain_config
 from mcltoolkit.engine.files import save_whole
 from mcltoolkit.engine.incident import content
+from mcltoolkit.engine.optim import in_accumulation
 from mcltoolkit.engine.step_check import Incident, StepCheck
 from mcltoolkit.errors import ConfigError, NonFiniteError, ToolkitError
 from mcltoolkit.models.exemplar_gan import ExemplarGAN, unwrap
@@ -71,6 +72,13 @@ class NonFiniteHook(Hook):
         def on_incident(incident: Incident) -> None:
             self._on_incident(runner, incident)
 
+        window = getattr(runner.optim_wrapper, "window", 1)
+        if self.policy == "skip" and window > 1 and hasattr(runner.model, "full_state_dict"):
+            raise ConfigError(
+                f"NonFiniteHook.policy is 'skip' with a sharded model and accumulative_counts "
+                f"{window}: torch keeps gradients of such windows where they cannot be dropped; "
+                f"set policy='stop', or accumulative_counts=1"
+            )
         self.check = StepCheck(runner.model, runner.optim_wrapper, on_incident, self.max_dumps)
         self.check.arm()
 
@@ -78,7 +86,8 @@ class NonFiniteHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """The scalar `skipped_steps`: iterations of this run with a step left out so far."""
-        if self.check is not None and not self.check.dropped:
+        complete = not in_accumulation(runner.optim_wrapper)
+        if self.check is not None and complete and not self.check.dropped:
             self.in_a_row = 0
         if self.policy == "skip":
             runner.message_hub.update_scalar("train/skipped_steps", self.skipped)

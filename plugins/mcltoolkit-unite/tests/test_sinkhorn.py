@@ -31,7 +31,8 @@ def plan_of(q, k, log_a, log_b, epsilon, u, v):
 
 def objective(plan, a, b, cost, epsilon, rho):
     def divergence(p, q):
-        return (p * np.log(p / q) - p + q).sum()
+        logs = np.log(np.where(p > 0, p / q, 1))  # 0 log 0 is 0
+        return (p * logs - p + q).sum()
 
     relaxed = divergence(plan.sum(1), a) + divergence(plan.sum(0), b)
     return (plan * cost).sum() + epsilon * divergence(plan, np.outer(a, b)) + rho * relaxed
