@@ -179,9 +179,9 @@ def test_a_signal_during_a_validation(whole, tiny_config, tmp_path, monkeypatch)
     compare(whole / "iter_5.pth", tmp_path / "iter_5.pth")
 
 
-def on_two_ranks(folder, tiny):
+def on_two_ranks(folder, tiny, wrapper):
     whole, parts = folder / "whole", folder / "parts"
-    run(whole, tiny)
+    run(whole, tiny, model_wrapper_cfg=wrapper)
     if dist.get_rank() == 0:
         parts.mkdir()
         # a newer one, which is broken, is passed over by all ranks
@@ -190,13 +190,13 @@ def on_two_ranks(folder, tiny):
                 (whole / f"iter_{step}.pth").read_bytes()[:size]
             )
     dist.barrier()
-    run(parts, tiny, resume=True)
-    return float(torch.rand(()))
+    run(parts, tiny, resume=True, model_wrapper_cfg=wrapper)
 
 
-def test_two_ranks(tiny_config, tmp_path):
+@pytest.mark.parametrize("wrapper", [{}, {"type": "SeparateFSDP"}], ids=["DDP", "FSDP"])
+def test_two_ranks(tiny_config, tmp_path, wrapper):
     """Step 2 lies inside the first epoch of 3 steps, and the run goes on into the second."""
-    ranks().run(on_two_ranks, tmp_path, tiny_config)
+    ranks().run(on_two_ranks, tmp_path, tiny_config, wrapper)
     for later in (3, 4, 5):
         compare(tmp_path / "whole" / f"iter_{later}.pth", tmp_path / "parts" / f"iter_{later}.pth")
     states = torch.load(tmp_path / "whole" / "iter_5.pth", weights_only=True)["random_states"]
