@@ -135,7 +135,8 @@ def test_help_knows_the_options(tool):
     (sentence,) = re.findall(r"Options of `train\.py`:(.*?)\.", README, re.DOTALL)
     named = set(re.findall(r"--[a-z-]+", sentence))
     assert len(named) >= 6
-    assert named - listed == (set() if tool == "train" else {"--resume", "--amp"})
+    of_training = {"--resume", "--amp", "--deterministic", "--detect-anomaly"}
+    assert named - listed == (set() if tool == "train" else of_training)
 
 
 def test_the_plugins_command_exists(capsys):
