@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from mcltoolkit.layers.ranks import several_ranks
 
 patience: float | None = None  # seconds that ranks wait for each other; torch's own where None
 _groups: dict[object, dist.ProcessGroup] = {}
@@ -17,7 +20,7 @@ def any_rank(*flags: bool) -> tuple[bool, ...]:
     The exchange runs over the CPU, so that an accelerator's queue is not waited for. Without a
     process group the flags are returned as they are.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if not several_ranks():
         return flags
     raised = torch.tensor(flags, dtype=torch.int32)
     dist.all_reduce(raised, op=dist.ReduceOp.MAX, group=cpu_group())
@@ -26,12 +29,25 @@ def any_rank(*flags: bool) -> tuple[bool, ...]:
 
 def same_on_all_ranks(number: int) -> bool:
     """Whether all ranks call with the same number, which every rank must do at the same point."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if not several_ranks():
         return True
     ends = torch.tensor([number, -number])
     dist.all_reduce(ends, op=dist.ReduceOp.MAX, group=cpu_group())
     largest, negated_smallest = ends.tolist()
     return bool(largest == -negated_smallest)
+
+
+def of_all_ranks(value: Any) -> list[Any]:
+    """What each rank calls with, by rank, on all of them; every rank must call at the same point.
+
+    Args:
+        value: anything that can be pickled.
+    """
+    if not several_ranks():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value, group=cpu_group())
+    return values
 
 
 def cpu_group() -> dist.ProcessGroup:

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mcltoolkit.engine import random_state
+from mcltoolkit.engine.agreement import of_all_ranks
 from mcltoolkit.engine.config import plain_config
 from mcltoolkit.engine.files import check_whole
 from mcltoolkit.errors import ConfigError, WeightsError
@@ -46,7 +47,7 @@ def assemble(
         },
         "config": plain_config(runner.cfg),
         "message_hub": runner.message_hub.state_dict(),
-        "random_states": random_state.of_all_ranks(),
+        "random_states": of_all_ranks(random_state.capture()),
     }
     if sharded:
         checkpoint["state_dict"] = wrapper.full_state_dict()

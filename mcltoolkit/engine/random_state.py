@@ -9,9 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
-
-from mcltoolkit.engine.agreement import cpu_group
 
 
 def capture() -> dict[str, Any]:
@@ -47,12 +44,3 @@ def preserved() -> Iterator[None]:
         yield
     finally:
         restore(state)
-
-
-def of_all_ranks() -> list[dict[str, Any]]:
-    """The states by rank; every rank must call at the same point."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return [capture()]
-    states: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(states, capture(), group=cpu_group())
-    return states

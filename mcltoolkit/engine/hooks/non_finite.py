@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mcltoolkit.engine.agreement import cpu_group
+from mcltoolkit.engine.agreement import of_all_ranks
 from mcltoolkit.engine.config import plain_config
 from mcltoolkit.engine.files import save_whole
 from mcltoolkit.engine.incident import content
@@ -102,7 +101,7 @@ class NonFiniteHook(Hook):
         self.skipped += 1
         self.in_a_row += 1
         dump = self._dump(runner, incident)
-        told = _of_all_ranks(_description(incident, dump) if incident.here else "")
+        told = of_all_ranks(_description(incident, dump) if incident.here else "")
         text = (
             f"step {runner.iter + 1}: a loss or gradient of the {incident.moment.side} is not "
             f"finite\n" + "\n".join(line for line in told if line)
@@ -168,11 +167,3 @@ def _description(incident: Incident, dump: Path | None) -> str:
         f"  see: mcltoolkit replay {dump}" if dump else "  no dump (NonFiniteHook.max_dumps)"
     )
     return "\n".join(lines)
-
-
-def _of_all_ranks(text: str) -> list[str]:
-    if get_world_size() == 1:
-        return [text]
-    gathered: list[Any] = [None] * get_world_size()
-    dist.all_gather_object(gathered, text, group=cpu_group())
-    return gathered

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import torch.distributed as dist
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mcltoolkit.data.error_policy import Incident
 from mcltoolkit.data.loader import WatchedLoader
-from mcltoolkit.engine.agreement import cpu_group
+from mcltoolkit.engine.agreement import of_all_ranks
 from mcltoolkit.registry import HOOKS
 
 
@@ -58,11 +57,7 @@ class SkippedSamplesHook(Hook):
     def _exchange(self, runner: Runner, loader: WatchedLoader) -> None:
         new = {index: loader.skipped[index] for index in loader.skipped.keys() - self.told}
         self.told |= new.keys()
-        gathered: list[Any] = [new]
-        if get_world_size() > 1:
-            gathered = [None] * get_world_size()
-            dist.all_gather_object(gathered, new, group=cpu_group())
-        for rank, incidents in enumerate(gathered):
+        for rank, incidents in enumerate(of_all_ranks(new)):
             for index, incident in incidents.items():
                 known = index in self.all
                 self.all.setdefault(index, incident)
