@@ -20,6 +20,16 @@ def checkpoint(cocosnet, tmp_path):
     return write
 
 
+@pytest.fixture(scope="session")
+def ade20k(cocosnet, tmp_path_factory):
+    """The converted checkpoint of ade20k, written once; its test size is 64 x 64."""
+    content = to_toolkit("ade20k", **cocosnet.make(**cocosnet.TASKS["ade20k"]))
+    content["config"]["inference"]["size"] = (64, 64)
+    file = tmp_path_factory.mktemp("ade20k") / "ours.pth"
+    torch.save(content, file)
+    return file
+
+
 @pytest.fixture
 def files(tmp_path):
     """Label maps c.png and ec.png of 7 classes and the exemplar e.png, all of one size."""

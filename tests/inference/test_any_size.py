@@ -7,9 +7,9 @@ from mcltoolkit.errors import ConfigError
 from mcltoolkit.inference import load_model, translate
 
 
-@pytest.fixture
-def model(checkpoint):
-    return load_model(checkpoint(), "cpu")
+@pytest.fixture(scope="module")
+def model(ade20k):
+    return load_model(ade20k, "cpu")
 
 
 @pytest.mark.parametrize("size", [(64, 64), (33, 64), (70, 51), (100, 47)])

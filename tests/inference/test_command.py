@@ -265,23 +265,20 @@ def test_mistaken_conditions_and_outputs(run, place, tmp_path):
     assert "is no .png file name" in said
 
 
-def test_labels_of_exemplars_by_name(cocosnet, place, run, tmp_path, monkeypatch):
+def test_labels_of_exemplars_by_name(ade20k, place, run, tmp_path):
     """A model that compares the exemplar's labels, which lie in a folder under the same names."""
-    content = to_toolkit("ade20k", **cocosnet.make(**cocosnet.TASKS["ade20k"]))
-    content["config"]["inference"]["size"] = (64, 64)
-    torch.save(content, tmp_path / "mixed.pth")
     labels = tmp_path / "labels"
     labels.mkdir()
     for name in ("f1", "f2", "f10"):
         Image.open(place / "c" / f"{name}.png").resize((50, 60)).save(labels / f"{name}.png")
     options = ("--exemplar-list", "list.txt", "--exemplar-condition", labels)
-    run(*options, checkpoint=tmp_path / "mixed.pth")
-    model = load_model(tmp_path / "mixed.pth", "cpu")
+    run(*options, checkpoint=ade20k)
+    model = load_model(ade20k, "cpu")
     exemplar = Exemplar(place / "photos" / "f10.bmp", labels / "f10.png")
     expected = translate(place / "c" / "f2.png", exemplar, model).array
     assert np.array_equal(picture(tmp_path / "out" / "f2.png"), expected)
-    said = run("--exemplar", "photos/f1.bmp", checkpoint=tmp_path / "mixed.pth", status=2, out="n")
+    said = run("--exemplar", "photos/f1.bmp", checkpoint=ade20k, status=2, out="n")
     assert "give the label map of photos/f1.bmp with --exemplar-condition" in said
     (labels / "f10.png").unlink()
-    said = run(*options, checkpoint=tmp_path / "mixed.pth", status=2, out="n")
+    said = run(*options, checkpoint=ade20k, status=2, out="n")
     assert "1 of 3 conditions have no file of the same name" in said

@@ -10,8 +10,8 @@ from mcltoolkit.structures import Batch
 
 
 @pytest.fixture
-def model(checkpoint):
-    return load_model(checkpoint(), "cpu")
+def model(ade20k):
+    return load_model(ade20k, "cpu")
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from mcltoolkit.inference.mixing import MixedMatch
 from mcltoolkit.layers import unit_length
 
 
-@pytest.fixture
-def model(checkpoint):
-    return load_model(checkpoint(), "cpu")
+@pytest.fixture(scope="module")
+def model(ade20k):
+    return load_model(ade20k, "cpu")
 
 
 @pytest.fixture

@@ -10,14 +10,8 @@ from mcltoolkit.structures import Alignment
 
 
 @pytest.fixture(scope="module")
-def model(cocosnet, tmp_path_factory):
-    from mcltoolkit.conversion import to_toolkit
-
-    content = to_toolkit("ade20k", **cocosnet.make(**cocosnet.TASKS["ade20k"]))
-    content["config"]["inference"]["size"] = (64, 64)
-    file = tmp_path_factory.mktemp("steady") / "ours.pth"
-    torch.save(content, file)
-    return load_model(file, "cpu")
+def model(ade20k):
+    return load_model(ade20k, "cpu")
 
 
 def scene(seed):
