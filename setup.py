@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent
 VERSION = re.search(
     r'^__version__ = "(.+)"$', (ROOT / "mcltoolkit/__init__.py").read_text(), re.MULTILINE
 ).group(1)
-METRICS = ["torchmetrics>=1.4,<2"]
+METRICS = ["torchmetrics>=1.4,<2", "torch-fidelity>=0.4,<0.5", "lpips>=0.1.4,<0.2"]
 DEV = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.5"]
 
 
