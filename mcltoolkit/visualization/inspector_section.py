@@ -7,9 +7,10 @@ from html import escape
 
 from mcltoolkit.structures import Prediction
 from mcltoolkit.visualization._inspector_script import SCRIPT
+from mcltoolkit.visualization.embedding import picture_source
 from mcltoolkit.visualization.images import to_uint8
 from mcltoolkit.visualization.match_table import LARGEST, MatchTable, match_table
-from mcltoolkit.visualization.report import Report, picture_source
+from mcltoolkit.visualization.report import Report
 
 BUDGET = 4 * 2**20
 """Characters that the tables of all samples may take in a page together."""
