@@ -15,7 +15,7 @@ from mcltoolkit.engine.provenance import ABSENT, differences
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.metrics.results import Result, check_comparable, read_results
 from mcltoolkit.visualization.curves import comparison_panels
-from mcltoolkit.visualization.glossary import meaning, write_number
+from mcltoolkit.visualization.glossary import METRICS, meaning, write_number
 from mcltoolkit.visualization.record import NAME, Record, RecordedSample, read_record
 from mcltoolkit.visualization.report import Report
 
@@ -147,7 +147,7 @@ def config_differences(runs: Sequence[TestedRun]) -> dict[str, list[Any]]:
 
 
 def _metrics_table(runs: Sequence[TestedRun]) -> str:
-    names = list(dict.fromkeys(name for run in runs for name in run.results))
+    names = sorted(dict.fromkeys(name for run in runs for name in run.results), key=_rank)
     rows = []
     for name in names:
         known = meaning(name)
@@ -161,6 +161,13 @@ def _metrics_table(runs: Sequence[TestedRun]) -> str:
         )
         rows.append(f'<tr><th scope="row" title="{escape(name)}">{escape(known.title)}</th>{cells}')
     return _table(["", *(run.name for run in runs)], [f"{row}</tr>" for row in rows])
+
+
+def _rank(name: str) -> int:
+    """Metrics in the glossary's order, each with its baselines; unknown ones last."""
+    short = name.rsplit("/", 1)[-1]
+    places = [i for i, known in enumerate(METRICS) if short.startswith(known)]
+    return max(places, key=lambda i: len(list(METRICS)[i]), default=len(METRICS))
 
 
 def _config_table(runs: Sequence[TestedRun]) -> tuple[str, str]:
