@@ -7,8 +7,10 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.getcwd())
 
-from mcltoolkit.engine.config import load_config, options_of, parse
+from mcltoolkit.engine.config import options_of, parse
 from mcltoolkit.engine.launch import run_tool, test
+from mcltoolkit.engine.more_metrics import load_with_metrics
+from mcltoolkit.metrics import choice
 from mcltoolkit.visualization.scalars import find_scalars
 
 
@@ -21,12 +23,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
         default=8,
         help="samples shown from the beginning of the data set, beside best, median and worst",
     )
+    choice.add_options(parser, tuple(choice.TYPES))
 
 
 def main() -> None:
     """Parse the command line and test."""
     options = parse(__doc__ or "", None, _options)
-    config = load_config(options.config, **options_of(options))
+    config = load_with_metrics(options.config, options_of(options), options)
     metrics = test(
         config,
         options.checkpoint,

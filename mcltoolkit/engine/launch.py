@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
@@ -168,6 +169,7 @@ def _prepare(config: Config) -> Config:
         os.environ.setdefault(name, value)
     config = Config(config._cfg_dict.to_dict(), filename=config.filename)
     check_writable(config.work_dir)
+    _check_backends(config)
     timeout = ((config.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
     init_process_group(config.launcher, timeout)
     agreement.patience = timeout
@@ -229,6 +231,17 @@ def _choose_wrapper(config: Config) -> None:
     if wrapper.type == "mcltoolkit.SeparateDDP" and not torch.cuda.is_available():
         wrapper.device_ids = None
     config.model_wrapper_cfg = wrapper
+
+
+def _check_backends(config: Config) -> None:
+    """WandB is no dependency; mmengine would tell only after the data are read."""
+    backends = (config.get("visualizer") or {}).get("vis_backends") or []
+    wanted = any(str(b.get("type", "")).endswith("WandbVisBackend") for b in backends)
+    if wanted and importlib.util.find_spec("wandb") is None:
+        raise ConfigError(
+            "visualizer.vis_backends has a WandbVisBackend, but wandb is not installed; run "
+            "`pip install mcltoolkit[wandb]`, or take the backend out"
+        )
 
 
 def _check_devices(config: Config) -> None:

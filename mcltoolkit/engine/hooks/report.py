@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mcltoolkit.engine.agreement import of_all_ranks
 from mcltoolkit.engine.hooks.pictures import Collector
 from mcltoolkit.engine.hooks.samples import by_index, translate_again, values_by_index
+from mcltoolkit.files import write_json
 from mcltoolkit.layers.ranks import several_ranks
 from mcltoolkit.metrics.results import results_of, write_results
 from mcltoolkit.registry import HOOKS
@@ -24,7 +25,8 @@ from mcltoolkit.visualization.scalars import Files, read_scalars
 
 @HOOKS.register_module()
 class ReportHook(Collector):
-    """Writes `metrics.json`, `grid.png`, `report.html` and `record/` after a test.
+    """Writes `metrics.json`, `grid.png`, `report.html` and `record/` after a test; where labels
+    are transferred also `label_transfer.json`, {class: {hits, transferred, true}} in positions.
 
     Shown are the first samples of the data set, and the best, median and worst ones. The latter
     are known only at the end and are then translated once more.
@@ -116,6 +118,9 @@ class ReportHook(Collector):
         evaluated = runner.test_loop.evaluator.metrics
         results = results_of(evaluated, {name: float(value) for name, value in metrics.items()})
         write_results(folder / "metrics.json", results)
+        per_class = _counts_by_class(evaluated)
+        if per_class:
+            write_json(folder / "label_transfer.json", {str(k): v for k, v in per_class.items()})
         info = runner.test_dataloader.dataset.metainfo
         palette, shown = info.get("palette"), info.get("shown_channels")
         save_png(prediction_grid(self.kept, palette, shown), folder / "grid.png")
@@ -134,7 +139,7 @@ class ReportHook(Collector):
             further=further,
             extremes=extremes,
             values=values,
-            per_class=_counts_by_class(evaluated),
+            per_class=per_class,
         )
         write_record(
             folder / NAME,
@@ -148,7 +153,7 @@ class ReportHook(Collector):
 
 
 def _counts_by_class(metrics: Any) -> Mapping[int, Mapping[str, int]]:
-    found = (metric.per_class for metric in metrics if hasattr(metric, "per_class"))
+    found = (metric.per_class for metric in metrics if getattr(metric, "per_class", None))
     return next(found, {})
 
 
