@@ -22,6 +22,7 @@ from mcltoolkit.engine.replay import replay
 from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP
 from mcltoolkit.plugin_template import KINDS, new_plugin
 from mcltoolkit.plugins import BUILTIN, plugin_reports
+from mcltoolkit.web.command import add_command as add_demo
 
 REGISTERING = "register_components"
 
@@ -115,6 +116,7 @@ def add_commands(commands: Commands) -> None:
         "--diff", metavar="CONFIG", help="show only in which settings the two configs differ"
     )
     explaining.set_defaults(run=show_explanation)
+    add_demo(commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
