@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
 import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image as PillowImage
 
 from mcltoolkit.errors import DataError
 from mcltoolkit.files import write_atomically
@@ -20,6 +23,18 @@ from mcltoolkit.visualization.images import png_bytes
 
 Image = bytes | Picture
 SHARP_BELOW = 200
+LARGE = 60_000
+"""Bytes of a PNG beyond which a picture is embedded as WebP of high quality, where that is less."""
+QUALITY = 90
+
+
+class Bar(NamedTuple):
+    """One bar: its name, its length in [0, 1], its colour and a note after it."""
+
+    name: str
+    share: float
+    colour: tuple[int, int, int]
+    note: str = ""
 
 
 class Report:
@@ -34,6 +49,7 @@ class Report:
     def __init__(self, title: str) -> None:
         self.title = title
         self._parts: list[str] = []
+        self._scripts: list[str] = []
 
     def add_lead(self, text: str) -> None:
         """A paragraph outside any section, such as what the page is about."""
@@ -57,12 +73,14 @@ class Report:
     def add_metrics_table(
         self, metrics: Mapping[str, Any], notes: Mapping[str, str] | None = None,
         title: str = "Metrics", text: str = "",
+        passports: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:  # fmt: skip
         """A table of metrics with what each means.
 
         Args:
             metrics: values by name; the exact value shows when the pointer rests on a number.
             notes: explanations by name, where the built-in one is missing or should be another.
+            passports: by name, how a value was measured; can be unfolded beside it.
         """
         rows = []
         for name, value in metrics.items():
@@ -72,7 +90,8 @@ class Report:
                 f'<tr><th scope="row" title="{escape(name)}">{escape(known.title)}</th>'
                 f'<td class="value" title="{escape(repr(value))}">'
                 f"{escape(write_number(value, known.unit))}</td>"
-                f'<td class="words">{escape(words)}</td></tr>'
+                f'<td class="words">{escape(words)}{_passport((passports or {}).get(name))}</td>'
+                f"</tr>"
             )
         self._section(title, f"<table><tbody>{''.join(rows)}</tbody></table>", text)
 
@@ -159,22 +178,49 @@ class Report:
             items.append(f"<dt>{escape(name)}</dt><dd>{shown}</dd>")
         self._section(title, f"<dl>{''.join(items)}</dl>")
 
+    def add_bars(self, title: str, bars: Sequence[Bar], text: str = "", shown: int = 24) -> None:
+        """A section of horizontal bars; those after the first `shown` can be unfolded."""
+        drawn = [_bar(bar) for bar in bars]
+        inner = f'<div class="bars">{"".join(drawn[:shown])}</div>'
+        if len(drawn) > shown:
+            inner += (
+                f"<details><summary>{len(drawn) - shown} more</summary>"
+                f'<div class="bars">{"".join(drawn[shown:])}</div></details>'
+            )
+        self._section(title, inner, text)
+
+    def add_html(self, title: str, inner: str, text: str = "") -> None:
+        """A section of ready HTML, in which whatever comes from outside is escaped already."""
+        self._section(title, inner, text)
+
+    def add_script(self, code: str) -> None:
+        """JavaScript that runs when the page is there; the same code is taken once. The page's
+        policy lets the browser run just this code, known by its hash, and load nothing."""
+        if code not in self._scripts:
+            self._scripts.append(code)
+
     def extend(self, other: Report) -> None:
         """Add all that another report holds."""
         self._parts.extend(other._parts)
+        for code in other._scripts:
+            self.add_script(code)
 
     def html(self) -> str:
         """The whole page."""
         title = escape(self.title)
         # The policy makes the browser itself refuse whatever would come from elsewhere.
         policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+        policy += "; base-uri 'none'; form-action 'none'"
+        if self._scripts:
+            policy += f"; script-src {' '.join(_hash(code) for code in self._scripts)}"
+        scripts = "".join(f"<script>{code}</script>\n" for code in self._scripts)
         return (
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{title}</title><style>{CSS}</style></head>\n<body><main><h1>{title}</h1>\n"
             + "\n".join(self._parts)
-            + "\n</main></body></html>\n"
+            + f"\n</main>\n{scripts}</body></html>\n"
         )
 
     def write(self, path: str | os.PathLike[str]) -> Path:
@@ -191,14 +237,53 @@ class Report:
         self._parts.append(f"<section>{heading}{note}{inner}</section>")
 
 
+def picture_source(image: Image) -> str:
+    """A picture as a `data:` address."""
+    content = _encoded(image) if isinstance(image, np.ndarray) else image
+    kinds = {b"\x89PNG": "png", b"RIFF": "webp"}
+    kind = kinds.get(content[:4], "svg+xml")
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
 def _figure(image: Image, caption: str = "", alt: str = "", kind: str = "") -> str:
-    content = png_bytes(image) if isinstance(image, np.ndarray) else image
-    png = content.startswith(b"\x89PNG")
     sharp = isinstance(image, np.ndarray) and max(image.shape[:2]) < SHARP_BELOW
-    source = base64.b64encode(content).decode("ascii")
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (
         f"<figure{f' class={kind!r}' if kind else ''}>"
         f'<img{" class=pixels" if sharp else ""} alt="{escape(alt)}" '
-        f'src="data:image/{"png" if png else "svg+xml"};base64,{source}">{below}</figure>'
+        f'src="{picture_source(image)}">{below}</figure>'
     )
+
+
+def _encoded(picture: Picture) -> bytes:
+    """A PNG, or of a large photo, where that is smaller, a WebP."""
+    exact = png_bytes(picture)
+    if len(exact) <= LARGE:
+        return exact
+    buffer = io.BytesIO()
+    PillowImage.fromarray(np.ascontiguousarray(picture)).save(buffer, "WEBP", quality=QUALITY)
+    return min(exact, buffer.getvalue(), key=len)
+
+
+def _passport(passport: Mapping[str, Any] | None) -> str:
+    if not passport:
+        return ""
+    items = "".join(
+        f"<dt>{escape(str(name).replace('_', ' '))}</dt><dd>{escape(write_number(value))}</dd>"
+        for name, value in passport.items()
+    )
+    return f"<details><summary>how measured</summary><dl>{items}</dl></details>"
+
+
+def _bar(bar: Bar) -> str:
+    r, g, b = bar.colour
+    return (
+        f'<div class="bar"><span>{escape(bar.name)}</span>'
+        f'<i><b style="width:{100 * min(max(bar.share, 0), 1):.1f}%;'
+        f'background:#{r:02x}{g:02x}{b:02x}"></b></i><small>{escape(bar.note)}</small></div>'
+    )
+
+
+def _hash(code: str) -> str:
+    digest = hashlib.sha256(code.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
