@@ -17,7 +17,7 @@ from mcltoolkit.web.session import Session
 if TYPE_CHECKING:
     from mcltoolkit.web.page import Parts
 
-NOT_DONE = "Not done"
+SECONDS = 12  # that a message stays
 LOOKING = 2  # visitors whose clicks on pictures are answered at a time
 SHOW_RESULT = """() => document.querySelector("#results").scrollIntoView({behavior: "smooth"})"""
 
@@ -31,14 +31,18 @@ def explained(action: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return action(*values)
         except ToolkitError as error:
-            text = html.escape(str(error), quote=False)
-            raise gr.Error(text, title=NOT_DONE, print_exception=False) from error
+            raise _message(str(error)) from error
         except Exception as error:
             logging.getLogger(__name__).exception("an action of the page failed")
-            text = "this failed unexpectedly; the terminal of the page's server says how"
-            raise gr.Error(text, title=NOT_DONE, print_exception=False) from error
+            words = "This failed unexpectedly; the terminal of the page's server says how."
+            raise _message(words) from error
 
     return wrapper
+
+
+def _message(text: str) -> gr.Error:
+    shown = html.escape(text[:1].upper() + text[1:], quote=False)
+    return gr.Error(shown, duration=SECONDS, print_exception=False)
 
 
 def wire(desk: Desk, parts: Parts) -> None:

@@ -21,7 +21,6 @@ from mcltoolkit.visualization.colours import Palette, as_palette
 
 Size = tuple[int, int]
 Value = dict[str, Any]
-DEFAULT_SIZE = (256, 256)
 
 
 def label_type(classes: int) -> np.dtype[Any]:
@@ -56,7 +55,7 @@ def canvas_labels(value: Any, classes: int, most: int, what: str = "label map") 
     Args:
         value: what the page sent.
         classes: K.
-        most: pixels allowed.
+        most: pixels allowed, see `fits`.
         what: its name in messages.
 
     Raises:
@@ -68,10 +67,10 @@ def canvas_labels(value: Any, classes: int, most: int, what: str = "label map") 
             f"Translate again"
         )
     height, width = (_whole(value.get(side)) for side in ("height", "width"))
-    if not 0 < height * width <= most:
+    if not fits((height, width), most):
         raise DataError(
-            f"the {what} is {height} x {width} pixels; allowed are at most {most} pixels: reload "
-            f"the page"
+            f"the {what} is {height} x {width} pixels; allowed are about {most} pixels: reload the "
+            f"page"
         )
     kind = label_type(classes)
     try:
@@ -91,31 +90,22 @@ def canvas_labels(value: Any, classes: int, most: int, what: str = "label map") 
     return labels.astype(kind.newbyteorder("="))
 
 
-def page_size(wanted: Size | None, stride: int) -> Size:
-    """(H, W) of a new canvas: the model's test size, or `DEFAULT_SIZE`, in whole strides."""
-    height, width = wanted or DEFAULT_SIZE
-    return max(stride, height // stride * stride), max(stride, width // stride * stride)
-
-
-def fit_size(own: Size, most: int, stride: int) -> Size:
-    """A size near `own`, of about its shape, in whole strides and at most `most` pixels.
-
-    Args:
-        own: (H, W) of what was uploaded.
-        most: pixels, at least one stride squared.
-        stride: what height and width must be multiples of.
-    """
-    scale = min(1.0, (most / (own[0] * own[1])) ** 0.5)
-    height, width = (max(1, round(side * scale / stride)) for side in own)
-    while height * width * stride**2 > most:  # rounded up, or a strip of one stride
-        height, width = (height - 1, width) if height >= width else (height, width - 1)
-    return height * stride, width * stride
+def fits(size: Size, most: int) -> bool:
+    """Whether a model may be given (H, W): up to `most` pixels and their rounding, no long strip,
+    which padding would make much larger."""
+    return 0 < size[0] * size[1] <= 2 * most and max(size) <= _longest(most)
 
 
 def shrunk_size(own: Size, most: int) -> Size:
-    """A size of the same shape up to the rounding of its sides, of about `most` pixels or fewer."""
-    scale = min(1.0, (most / (own[0] * own[1])) ** 0.5)
+    """A size of the same shape, up to the rounding of its sides, that fits; `own` if that does."""
+    if own[0] * own[1] <= most and max(own) <= _longest(most):
+        return own
+    scale = min((most / (own[0] * own[1])) ** 0.5, _longest(most) / max(own))
     return max(1, round(own[0] * scale)), max(1, round(own[1] * scale))
+
+
+def _longest(most: int) -> int:
+    return int(4 * most**0.5)
 
 
 def resized_labels(labels: np.ndarray, size: Size) -> np.ndarray:

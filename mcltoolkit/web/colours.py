@@ -15,7 +15,7 @@ from mcltoolkit.data.label_colours import pack_colours, unpack_colour
 from mcltoolkit.errors import DataError
 from mcltoolkit.visualization.colours import Palette, as_palette
 
-SURE = 12.0  # distance in RGB up to which a colour is a class's own, as lossy files change it
+SURE = 12.0  # distance in RGB up to which a colour of a lossy file is a class's own
 NEAR = 40.0
 REACH = 2
 MOST_COLOURS = 100_000
@@ -50,7 +50,9 @@ def snap_colours(
     nearest, distance = _nearest(_unpacked(found), colours)
     inverse = inverse.reshape(packed.shape)
     labels, far = nearest[inverse], distance[inverse]
-    sure = far <= _sure_distance(colours)
+    # Where most pixels have a class's very colour, nothing was lossy, and the others are mixtures.
+    lossless = (far == 0).mean() > 0.5
+    sure = far <= (0 if lossless else _sure_distance(colours))
     rows, columns = np.nonzero(~sure)
     best = np.full(len(rows), np.inf, dtype=np.float32)
     mixed = picture[rows, columns].astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,23 +10,22 @@ import numpy as np
 
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.inference import TranslationModel, TranslationResult, translate
-from mcltoolkit.visualization.images import to_uint8
 from mcltoolkit.web.canvas import (
     Size,
     canvas_labels,
     canvas_value,
-    fit_size,
-    label_image,
-    page_size,
+    fits,
     resized_labels,
     shrunk_size,
 )
 from mcltoolkit.web.examples import Example, paint
 from mcltoolkit.web.inspection import exemplar_heat, output_heat
-from mcltoolkit.web.limits import MOST_PIXELS, read_label_map, read_maps, read_photo
+from mcltoolkit.web.limits import read_label_map, read_maps, read_photo
 from mcltoolkit.web.pictures import Value, picture_value, preview_uri, preview_value
 from mcltoolkit.web.session import Session
+from mcltoolkit.web.views import condition_view, exemplar_view, output_view
 
+DEFAULT_SIZE = (256, 256)
 THEIRS = "exemplar's label map"
 HINT = "Click a point of the output or of the exemplar to see its match."
 
@@ -49,7 +47,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         model = self.model
-        object.__setattr__(self, "size", page_size(model.settings["size"], model.stride))
+        object.__setattr__(self, "size", _size(model.settings["size"]))
         # What is on the canvas are classes already; label_map is for values of label files.
         settings = {**model.settings, "label_map": None}
         painter = replace(model, config={**model.config, "inference": settings})
@@ -144,10 +142,10 @@ class Desk:
             size=size,
         )
         pictures = [
-            _output(result),
-            _exemplar(result),
-            picture_value(np.array(result.warped)),
-            self._condition(ours),
+            output_view(result),
+            exemplar_view(result),
+            picture_value(result.warped_array),
+            condition_view(ours, self.model),
         ]
         return replace(session, result=result), pictures, HINT
 
@@ -163,7 +161,7 @@ class Desk:
         """
         result, point = _result(session), _point(x, y)
         heat, words = exemplar_heat(result, point)
-        return _output(result, point), _exemplar(result, heat), words
+        return output_view(result, point), exemplar_view(result, shown=heat), words
 
     def look_by(self, x: Any, y: Any, session: Session) -> tuple[Value, Value, str]:
         """Which places of the output look at a point of the exemplar; the reverse of `look_from`.
@@ -173,16 +171,21 @@ class Desk:
         """
         result, point = _result(session), _point(x, y)
         heat, words = output_heat(result, point)
-        return _output(result, shown=heat), _exemplar(result, mark=point), words
+        return output_view(result, shown=heat), exemplar_view(result, point), words
 
     def _take_condition(
         self, condition: np.ndarray, session: Session
     ) -> tuple[Session, Value | None]:
+        own = (condition.shape[-2], condition.shape[-1])
         if not self.draws:
+            if not fits(own, self.most):
+                raise DataError(
+                    f"the condition has {own[0]} x {own[1]} numbers a channel, and maps are not "
+                    f"resized; allowed are about {self.most}, such as {self.size[0]} x "
+                    f"{self.size[1]}: make them in that size"
+                )
             return replace(session, maps=condition), picture_value(paint(condition, self.model))
-        own = (condition.shape[0], condition.shape[1])
-        size = fit_size(own, self.most, self.model.stride)
-        return session, self._canvas(resized_labels(condition, size))
+        return session, self._canvas(resized_labels(condition, shrunk_size(own, self.most)))
 
     def _take_exemplar(
         self, picture: np.ndarray, condition: np.ndarray | None, session: Session
@@ -219,7 +222,7 @@ class Desk:
             return None
         try:
             if self.draws:
-                return canvas_labels(canvas, self.model.channels, MOST_PIXELS, THEIRS)
+                return canvas_labels(canvas, self.model.channels, self.most, THEIRS)
         except DataError as error:
             raise DataError(f"this model compares the {THEIRS} too (mask_mix): {error}") from error
         if session.exemplar_maps is None:
@@ -228,15 +231,6 @@ class Desk:
                 "file, or choose an exemplar that has one"
             )
         return session.exemplar_maps
-
-    def _condition(self, condition: np.ndarray) -> Value:
-        """The condition that was used, label maps with their file."""
-        if not self.draws:
-            return picture_value(paint(condition, self.model))
-        assert self.model.palette is not None
-        file = _png(label_image(condition, self.model.palette))
-        files = [("Download PNG", "label_map.png", file)]
-        return picture_value(paint(condition, self.model), files=files)
 
 
 def _chosen(examples: Sequence[Example], index: Any) -> Example:
@@ -257,25 +251,6 @@ def _point(x: Any, y: Any) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _output(
-    result: TranslationResult,
-    mark: tuple[float, float] | None = None,
-    shown: np.ndarray | None = None,
-) -> Value:
-    files = [("Download PNG", "translation.png", _png(result.image))]
-    return picture_value(result.array, shown, mark, files)
-
-
-def _exemplar(
-    result: TranslationResult,
-    shown: np.ndarray | None = None,
-    mark: tuple[float, float] | None = None,
-) -> Value:
-    picture = to_uint8(result.prediction.exemplar)[: result.size[0], : result.size[1]]
-    return picture_value(picture, shown, mark)
-
-
-def _png(image: Any) -> bytes:
-    content = io.BytesIO()
-    image.save(content, format="PNG")
-    return content.getvalue()
+def _size(wanted: Any) -> Size:
+    height, width = wanted or DEFAULT_SIZE
+    return int(height), int(width)

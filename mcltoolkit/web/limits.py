@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from mcltoolkit.data.images import IMAGE_MODES, LABEL_MODES, label_array
+from mcltoolkit.data.images import IMAGE_MODES, LABEL_MODES
 from mcltoolkit.errors import DataError
 from mcltoolkit.inference.inputs import read_condition
 from mcltoolkit.inference.model import TranslationModel
@@ -109,7 +109,7 @@ def read_label_map(path: str | Path, model: TranslationModel) -> np.ndarray:
     image = open_picture(path, "label map")
     name = f"label map {Path(path).name}"
     if image.mode in LABEL_MODES:
-        return label_array(image, model.channels, model.settings.get("label_map"), name)
+        return read_condition(np.array(image), model.form, name)
     return snap_colours(np.array(image.convert("RGB")), model.palette, model.classes, name)
 
 
@@ -131,7 +131,7 @@ def read_maps(path: str | Path, model: TranslationModel, what: str = "condition"
     if len(shape) == 3 and shape[1] * shape[2] > MOST_PIXELS:
         raise DataError(_too_many_pixels(name, f"{shape[2]} x {shape[1]}"))
     array: Any = np.load(path, allow_pickle=False)
-    return read_condition(array, model.channels, model.settings, name)
+    return read_condition(array, model.form, name)
 
 
 def _check_pixels(image: Image.Image, name: str) -> None:

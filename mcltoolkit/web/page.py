@@ -16,8 +16,8 @@ from mcltoolkit.web.limits import ARRAYS, ENDINGS, FORMATS, MOST_BYTES, MOST_PIX
 
 TITLE = "Exemplar-guided image translation"
 LEAD = (
-    "A label map says what is where, an exemplar how it should look. The model matches the two and "
-    "paints the label map in the exemplar's colours and textures."
+    "A {what} says what is where, an exemplar how it should look. The model matches the two and "
+    "paints the {what} in the exemplar's colours and textures."
 )
 FOOT = "Everything runs on the machine that serves this page. Uploads are deleted after an hour."
 STATE_SECONDS = 3600
@@ -68,7 +68,8 @@ def build_page(desk: Desk) -> gr.Blocks:
     session, condition, exemplar, theirs = desk.start()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
         parts = Parts(gr.State(session, time_to_live=STATE_SECONDS))
-        _text(f"<h1>{TITLE}</h1><p class='lead'>{LEAD}</p><p class='facts'>{_facts(desk)}</p>")
+        lead = LEAD.format(what="label map" if desk.draws else "condition")
+        _text(f"<h1>{TITLE}</h1><p class='lead'>{lead}</p><p class='facts'>{_facts(desk)}</p>")
         with gr.Row(equal_height=False, elem_classes="inputs"):
             with gr.Column(elem_classes="card", min_width=300):
                 _condition_card(desk, parts, condition)
@@ -112,8 +113,8 @@ def _exemplar_card(desk: Desk, parts: Parts, value: Any, theirs: Any) -> None:
     if not desk.model.needs_exemplar_condition:
         return
     what = "label map" if desk.draws else "condition"
-    known = theirs is not None and theirs.get("drawn", True)
-    parts.fold = gr.Accordion(f"The exemplar's {what}", open=not known, elem_classes="known")
+    missing = value is not None and not (theirs and theirs.get("drawn", True))
+    parts.fold = gr.Accordion(f"The exemplar's {what}", open=missing, elem_classes="known")
     with parts.fold:
         _text(
             f"<p>This model compares the {what}s of both pictures. Choose an exemplar that has one,"
@@ -128,7 +129,7 @@ def _exemplar_card(desk: Desk, parts: Parts, value: Any, theirs: Any) -> None:
 
 def _result_card(desk: Desk, parts: Parts) -> None:
     _step(3, "Result", "")
-    parts.line = gr.HTML("", elem_id="line", elem_classes="text")
+    parts.line = gr.HTML("<p>The output will stand here.</p>", elem_id="line", elem_classes="text")
     with gr.Row(equal_height=False, elem_classes="pictures"):
         empty = "Press Translate"
         parts.output = components.picture(None, "Output", empty, True, "output")

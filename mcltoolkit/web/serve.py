@@ -18,7 +18,7 @@ from mcltoolkit.web.components import asset
 from mcltoolkit.web.limits import MOST_BYTES
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
-SESSIONS = 32  # visitors remembered at a time; the one who came first is forgotten first
+SESSIONS = 16  # visitors remembered at a time; the one who came first is forgotten first
 WAITING = 32
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]

@@ -28,6 +28,7 @@ element.innerHTML = `
   <div class="stage">
     <canvas role="img" aria-label="Label map; paint with the pointer"></canvas>
     <div class="brush" hidden></div>
+    <p class="hint" hidden>Nothing drawn yet: paint here</p>
   </div>
   <div class="tools" role="toolbar" aria-label="Drawing tools">
     <div class="group brushes"></div>
@@ -94,6 +95,7 @@ function showChoice() {
   });
   fillButton.setAttribute("aria-pressed", String(filling));
   classButtons.forEach((made, number) => made.setAttribute("aria-checked", String(number === chosen)));
+  find(".hint").hidden = drawn || Boolean(before);
   undoButton.disabled = !past.length;
   redoButton.disabled = !future.length;
 }
@@ -225,6 +227,7 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   before = labels.slice();
   last = null;
+  showChoice();
   if (filling) fill(place(event));
   else strokeTo(place(event));
 });
