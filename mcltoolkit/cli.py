@@ -24,6 +24,7 @@ from mcltoolkit.inference import command as translate_command
 from mcltoolkit.plugin_template import KINDS, new_plugin
 from mcltoolkit.plugins import BUILTIN, plugin_reports
 from mcltoolkit.visualization import command as report_command
+from mcltoolkit.web import command as demo_command
 
 REGISTERING = "register_components"
 
@@ -119,6 +120,7 @@ def add_commands(commands: Commands) -> None:
     )
     explaining.set_defaults(run=show_explanation)
     report_command.add_command(commands)
+    demo_command.add_command(commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
