@@ -9,10 +9,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.getcwd())
 
+import numpy as np
+
 from mcltoolkit.engine.launch import run_tool
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.inference import load_model, translate
-from mcltoolkit.visualization.images import save_png, to_uint8
+from mcltoolkit.visualization.images import save_png
 
 
 def _parse() -> argparse.Namespace:
@@ -56,20 +58,17 @@ def main() -> None:
     _check_places(options)
     if options.size and min(options.size) < 1:
         raise ConfigError(f"--size is {options.size}; allowed are sizes >= 1")
-    model, config = load_model(options.checkpoint, options.device, options.plugins)
     result = translate(
-        model,
-        config,
         options.condition,
         options.exemplar,
-        options.exemplar_condition,
-        tuple(options.size) if options.size else None,
-        print,
+        load_model(options.checkpoint, options.device, options.plugins),
+        exemplar_condition=options.exemplar_condition,
+        size=tuple(options.size) if options.size else None,
+        say=print,
     )
-    pictures = {options.out: result.fake[0], options.warped: result.alignment.warped[0]}
-    for path, image in pictures.items():
+    for path, picture in ((options.out, result.array), (options.warped, np.array(result.warped))):
         if path:
-            print(f"{save_png(to_uint8(image), path)}: {image.shape[-2]}x{image.shape[-1]}")
+            print(f"{save_png(picture, path)}: {picture.shape[0]}x{picture.shape[1]}")
 
 
 if __name__ == "__main__":

@@ -30,10 +30,18 @@ def read_image(path: str | Path) -> np.ndarray:
         DataError: the file is missing, unreadable or truncated, or has another mode
             (transparency, 16 bits, CMYK).
     """
-    image = _load(path, "image")
+    return image_array(_load(path, "image"), f"image {path}")
+
+
+def image_array(image: Image.Image, name: str) -> np.ndarray:
+    """A PIL image as `read_image` gives it; `name` is what messages call it.
+
+    Raises:
+        DataError: it has another mode.
+    """
     if image.mode not in IMAGE_MODES:
         raise DataError(
-            f"image {path}: mode {image.mode!r} ({len(image.getbands())} channels) found, allowed "
+            f"{name}: mode {image.mode!r} ({len(image.getbands())} channels) found, allowed "
             f"are {', '.join(IMAGE_MODES)} with 8 bits; convert it, for example with "
             f"PIL.Image.open(path).convert('RGB')"
         )
@@ -54,14 +62,40 @@ def read_labels(
         DataError: the file is missing, unreadable or truncated, has several channels, or holds a
             value outside 0..K-1.
     """
-    image = _load(path, "label map")
+    return label_array(_load(path, "label map"), num_classes, label_map, f"label map {path}")
+
+
+def label_array(
+    image: Image.Image,
+    num_classes: int,
+    label_map: Mapping[int, int] | None = None,
+    name: str = "label map",
+) -> np.ndarray:
+    """A PIL image of labels as `read_labels` gives it; `name` is what messages call it.
+
+    Raises:
+        DataError: it has several channels, or a value outside 0..K-1.
+    """
     if image.mode not in LABEL_MODES:
         raise DataError(
-            f"label map {path}: wrong number of channels: mode {image.mode!r} with "
+            f"{name}: wrong number of channels: mode {image.mode!r} with "
             f"{len(image.getbands())} channels found, allowed is 1 channel (8 bit, 16 bit or "
             f"palette); store the class number of each pixel, not its colour"
         )
-    stored = np.array(image)
+    return replace_labels(np.array(image), num_classes, label_map, name)
+
+
+def replace_labels(
+    stored: np.ndarray,
+    num_classes: int,
+    label_map: Mapping[int, int] | None = None,
+    name: str = "label map",
+) -> np.ndarray:
+    """Stored label values (H, W), whole numbers, as classes: uint8, or uint16 for K > 256.
+
+    Raises:
+        DataError: a value outside 0..K-1, after `label_map` has replaced some.
+    """
     # Counting bytes is several times faster than np.unique, and every label file passes here.
     if stored.dtype == np.uint8:
         values = np.flatnonzero(np.bincount(stored.ravel(), minlength=256))
@@ -74,7 +108,7 @@ def read_labels(
     if wrong.size:
         more = f" and {wrong.size - _SHOWN} more" if wrong.size > _SHOWN else ""
         raise DataError(
-            f"label map {path}: value{'s' if wrong.size > 1 else ''} "
+            f"{name}: value{'s' if wrong.size > 1 else ''} "
             f"{', '.join(str(v) for v in wrong[:_SHOWN])}{more} found, allowed are "
             f"0..{num_classes - 1}; correct the file, set num_classes, or replace the value with "
             f"label_map={{{int(wrong[0])}: ...}}"

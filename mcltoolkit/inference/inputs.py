@@ -8,12 +8,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from mcltoolkit.data import PILResize, image_to_tensor, labels_to_tensor, read_image, read_labels
+from mcltoolkit.data.images import image_array, label_array, replace_labels
 from mcltoolkit.errors import ConfigError, DataError
 
-Source: TypeAlias = "str | Path | np.ndarray"
+Source: TypeAlias = "str | Path | np.ndarray | Image.Image"
 Size = tuple[int, int]
 
 
@@ -34,15 +36,20 @@ def read_condition(
         DataError: the file is missing or broken, or its channels, type or values do not fit. Whole
             numbers beyond 0 and 1 in maps are refused, since their scale is unknown.
     """
-    if isinstance(source, str | Path) and Path(source).suffix.lower() != ".npy":
-        if settings["condition"] != "labels":
-            raise DataError(
-                f"{what} {source} is a picture, but this model's conditions are no label maps: it "
-                f"takes {channels} channels of numbers (edges, distances, poses); give a .npy file "
-                f"of {channels} x height x width"
-            )
-        return read_labels(source, channels, settings.get("label_map"))
     name = f"{what} {source}" if isinstance(source, str | Path) else what
+    picture = isinstance(source, Image.Image) or (
+        isinstance(source, str | Path) and Path(source).suffix.lower() != ".npy"
+    )
+    if picture and settings["condition"] != "labels":
+        raise DataError(
+            f"{name} is a picture, but this model's conditions are no label maps: it "
+            f"takes {channels} channels of numbers (edges, distances, poses); give a .npy file "
+            f"of {channels} x height x width"
+        )
+    if isinstance(source, Image.Image):
+        return label_array(source, channels, settings.get("label_map"), what)
+    if picture:
+        return read_labels(source, channels, settings.get("label_map"))
     array = source if isinstance(source, np.ndarray) else _read_array(source, what)
     if array.ndim == 2 and not isinstance(source, str | Path) and settings["condition"] == "labels":
         if array.dtype.kind not in "iub":
@@ -51,7 +58,7 @@ def read_condition(
                 f"uint8), one class a pixel; for numbers between classes give {channels} x height "
                 f"x width"
             )
-        return array
+        return replace_labels(array, channels, settings.get("label_map"), name)
     if array.ndim != 3 or array.shape[0] != channels or array.dtype.kind not in "fiub":
         raise DataError(
             f"{name}: an array of {array.dtype} {array.shape} found, allowed are numbers of shape "
@@ -75,6 +82,8 @@ def read_exemplar(source: Source) -> np.ndarray:
     Raises:
         DataError: the file cannot be read, or the array has another form.
     """
+    if isinstance(source, Image.Image):
+        return image_array(source, "exemplar")
     if not isinstance(source, np.ndarray):
         return read_image(source)
     if source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8:

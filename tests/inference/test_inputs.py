@@ -82,7 +82,7 @@ def test_label_arrays_are_whole_numbers(dtype):
         read_condition(array, 7, {"condition": "labels"})
     for whole in (np.uint8, np.int64, bool):
         given = np.eye(4, dtype=whole)
-        assert read_condition(given, 7, {"condition": "labels"}) is given
+        assert np.array_equal(read_condition(given, 7, {"condition": "labels"}), given)
 
 
 @pytest.mark.parametrize(("value", "dtype"), [(255, np.uint8), (2, np.int64), (-1, np.int8)])
