@@ -58,10 +58,20 @@ class ExportedNetwork(nn.Module):
 def plain_network(translator: Translator) -> ExportedNetwork:
     """A copy on the CPU, in evaluation mode and float32, with parametrised weights made plain."""
     network = ExportedNetwork(copy.deepcopy(translator).cpu().float()).eval()
-    for module in network.modules():
-        for name in list(getattr(module, "parametrizations", ())):
-            parametrize.remove_parametrizations(module, name)
+    for module in list(network.modules()):
+        if parametrize.is_parametrized(module):
+            _fold(module)
     return network.requires_grad_(False)
+
+
+def _fold(module: nn.Module) -> None:
+    """Make parametrised tensors plain. torch's remove_parametrizations would change the class that
+    a copy shares with its original, and break that."""
+    values = {name: getattr(module, name).detach() for name in module.parametrizations}  # type: ignore
+    module.__class__ = parametrize.type_before_parametrizations(module)
+    del module.parametrizations
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value))
 
 
 def capture(translator: Translator, signature: Signature) -> ExportedProgram:
@@ -77,10 +87,10 @@ def capture(translator: Translator, signature: Signature) -> ExportedProgram:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.export.export(
+            program = torch.export.export(
                 network,
                 tuple(sample.values()),
-                dynamic_shapes=_dynamic(tuple(sample), batch),
+                dynamic_shapes={name: {0: batch} for name in sample},
                 strict=False,
             )
     except Exception as error:
@@ -93,7 +103,13 @@ def capture(translator: Translator, signature: Signature) -> ExportedProgram:
             f"without Python decisions on their values; use the checkpoint itself with "
             f"tools/translate.py, or see the limits in docs/export.md"
         ) from error
+    _forget_places(program)
+    return program
 
 
-def _dynamic(names: tuple[str, ...], batch: Dim) -> dict[str, dict[int, Dim] | None]:
-    return {name: {0: batch} for name in names}
+def _forget_places(program: ExportedProgram) -> None:
+    """Drop the lines of source that operations came from: they name folders of this machine."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)

@@ -36,6 +36,7 @@ def describe(
         "batch": {"dynamic": True, "smallest": 1},
         "condition_kind": signature.kind,
         "channels": signature.channels,
+        "order": {"inputs": list(signature.inputs), "outputs": list(OUTPUTS)},
         "inputs": {
             name: {
                 "shape": ["batch", channels, height, width],

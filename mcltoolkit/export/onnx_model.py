@@ -84,6 +84,7 @@ def write_onnx(
                 output_names=list(OUTPUTS),
                 verbose=False,
             )
+            _forget_places(made.model)
             made.save(path, external_data=external)
     except OSError:
         raise
@@ -110,21 +111,25 @@ def open_onnx(path: Path) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, ...]
     return run
 
 
+def _forget_places(model: Any) -> None:
+    """Drop the lines of source that operations came from: they name folders of this machine, and
+    take a good part of a small file."""
+    from onnx_ir.traversal import RecursiveGraphIterator
+
+    for node in RecursiveGraphIterator(model.graph):
+        node.metadata_props.clear()
+
+
 def _check(path: Path, opset: int) -> None:
     import onnx
 
     onnx.checker.check_model(str(path))
-    found = {entry.domain or "ai.onnx": entry.version for entry in _header(path).opset_import}
+    header = onnx.load(str(path), load_external_data=False)
+    found = {entry.domain or "ai.onnx": entry.version for entry in header.opset_import}
     if found != {"ai.onnx": opset}:
         raise ConfigError(
             f"torch wrote {found} where --opset {opset} was asked for; give the opset that it wrote"
         )
-
-
-def _header(path: Path) -> Any:
-    import onnx
-
-    return onnx.load(str(path), load_external_data=False)
 
 
 @contextmanager
