@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -26,6 +25,7 @@ from mcltoolkit.engine.runner import TranslationRunner
 from mcltoolkit.engine.stopping import TrainingStopped
 from mcltoolkit.errors import ConfigError, ToolkitError
 from mcltoolkit.launcher.ending import announce_rank, end_with, leave_group
+from mcltoolkit.metrics.results import read_results
 from mcltoolkit.registry import MODEL_WRAPPERS
 
 QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -125,8 +125,12 @@ def scalars_file(work_dir: str | Path) -> str | None:
 
 
 def read_metrics(path: str | Path) -> dict[str, float]:
-    """Metrics written by `test`."""
-    return json.loads(Path(path).read_text())
+    """Values by name of the metrics that `test` wrote; their passports: `read_results`.
+
+    Raises:
+        DataError: the file is missing or holds something else.
+    """
+    return {name: result.value for name, result in read_results(path).items()}
 
 
 def run_tool(main: Callable[[], Any]) -> None:

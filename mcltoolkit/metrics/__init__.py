@@ -9,7 +9,15 @@ from mcltoolkit.metrics.label_transfer import (
     transfer_counts,
 )
 from mcltoolkit.metrics.match_entropy import MatchEntropy, match_entropy
+from mcltoolkit.metrics.measured import MeasuredMetric
 from mcltoolkit.metrics.pck import PCK, matched_positions, pck_counts, true_positions
+from mcltoolkit.metrics.results import (
+    Result,
+    check_comparable,
+    read_results,
+    results_of,
+    write_results,
+)
 from mcltoolkit.metrics.sample_metric import SampleMetric
 
 __all__ = [
@@ -17,8 +25,11 @@ __all__ = [
     "ImageQuality",
     "LabelTransfer",
     "MatchEntropy",
+    "MeasuredMetric",
     "PCK",
+    "Result",
     "SampleMetric",
+    "check_comparable",
     "cycle_error",
     "l1",
     "label_accuracy",
@@ -27,7 +38,10 @@ __all__ = [
     "matched_positions",
     "pck_counts",
     "psnr",
+    "read_results",
+    "results_of",
     "ssim",
     "transfer_counts",
     "true_positions",
+    "write_results",
 ]

@@ -1,9 +1,9 @@
 """tools/dist_train.sh and tools/dist_test.sh with two CPU ranks."""
 
-import json
-
 import pytest
 import torch
+
+from mcltoolkit.engine.launch import read_metrics
 
 pytestmark = pytest.mark.integration
 
@@ -60,9 +60,9 @@ def test_two_ranks_train_resume_and_test(tool, tiny_config, tmp_path):
         assert torch.equal(value, resumed[key]), f"resuming changed {key}"
 
     tool("tools/dist_test.sh", config, work / "iter_4.pth", "2", "--work-dir", work, **path)
-    two = json.loads((work / "test" / "metrics.json").read_text())
+    two = read_metrics(work / "test" / "metrics.json")
     tool("tools/dist_test.sh", config, work / "iter_4.pth", "1", "--work-dir", work, **path)
-    one = json.loads((work / "test" / "metrics.json").read_text())
+    one = read_metrics(work / "test" / "metrics.json")
     assert two.keys() == one.keys()
     for name, value in one.items():
         assert two[name] == pytest.approx(value, rel=1e-4), name

@@ -9,7 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mcltoolkit.files import write_json
+from mcltoolkit.metrics.results import results_of, write_results
 from mcltoolkit.registry import HOOKS
 from mcltoolkit.structures import Prediction
 from mcltoolkit.visualization import prediction_grid, save_png, translation_report
@@ -106,7 +106,8 @@ class ReportHook(_Collector):
         folder = Path(self.out_dir or runner.work_dir)
         folder.mkdir(parents=True, exist_ok=True)
         values = {name: float(value) for name, value in (metrics or {}).items()}
-        write_json(folder / "metrics.json", values)
+        results = results_of(runner.test_loop.evaluator.metrics, values)
+        write_results(folder / "metrics.json", results)
         info = runner.test_dataloader.dataset.metainfo
         palette, shown = info.get("palette"), info.get("shown_channels")
         save_png(prediction_grid(self.kept, palette, shown), folder / "grid.png")

@@ -15,6 +15,11 @@ from mcltoolkit.visualization import condition_picture, prediction_grid
 from mcltoolkit.visualization.images import png_bytes
 
 
+class Told:
+    def passports(self):
+        return {"psnr": {"protocol": "psnr-1", "samples": 4}}
+
+
 @pytest.fixture
 def predictions(tiny_gan, scenes):
     return tiny_gan().eval().test_step(scenes(4))
@@ -29,6 +34,7 @@ def runner(tmp_path):
         iter=12,
         val_dataloader=data,
         test_dataloader=data,
+        test_loop=SimpleNamespace(evaluator=SimpleNamespace(metrics=[Told(), object()])),
         visualizer=SimpleNamespace(add_image=lambda name, image, step: shown.append((image, step))),
         logger=logging.getLogger("pictures"),
         shown=shown,
@@ -101,7 +107,13 @@ def test_a_test_leaves_metrics_grid_and_report(runner, predictions, tmp_path):
     hook.after_test_iter(runner, 0, outputs=predictions)
     hook.after_test_epoch(runner, {"psnr": np.float32(12.5), "label_accuracy": 1})
     assert {p.name for p in out.iterdir()} == {"metrics.json", "grid.png", "report.html"}
-    assert json.loads((out / "metrics.json").read_text()) == {"label_accuracy": 1.0, "psnr": 12.5}
+    assert json.loads((out / "metrics.json").read_text()) == {
+        "format": 1,
+        "metrics": {
+            "label_accuracy": {"value": 1.0, "passport": {"protocol": "unknown"}},
+            "psnr": {"value": 12.5, "passport": {"protocol": "psnr-1", "samples": 4}},
+        },
+    }
     expected = prediction_grid(predictions[:2], runner.palette)
     assert np.array_equal(read(out / "grid.png"), expected)
     report = (out / "report.html").read_text()
