@@ -98,7 +98,8 @@ def capture(translator: Translator, signature: Signature) -> ExportedProgram:
             f"{name} {type(part).__name__}" for name, part in translator.named_children()
         )
         raise ConfigError(
-            f"torch.export cannot capture this model as a graph: {described(error)}; its parts are "
+            f"torch.export cannot capture this model as a graph: "
+            f"{described(error).splitlines()[0]}; its parts are "
             f"{parts}. Allowed are parts that compute with tensors alone, for any batch size, "
             f"without Python decisions on their values; use the checkpoint itself with "
             f"tools/translate.py, or see the limits in docs/export.md"

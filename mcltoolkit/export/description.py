@@ -45,9 +45,7 @@ def describe(
                 "range": [-1.0, 1.0] if name == "exemplar" else [0.0, 1.0],
                 "meaning": _MEANINGS[name],
                 "preprocessing": (
-                    _photo(height, width)
-                    if name == "exemplar"
-                    else _condition(model, signature)
+                    _photo(height, width) if name == "exemplar" else _condition(model, signature)
                 ),
             }
             for name, channels in signature.inputs.items()

@@ -55,7 +55,7 @@ def write_onnx(
     signature: Signature,
     path: Path,
     opset: int = DEFAULT_OPSET,
-    external_above: int = EXTERNAL_ABOVE,
+    external_above: int | None = None,
 ) -> list[Path]:
     """Write the graph.
 
@@ -63,7 +63,8 @@ def write_onnx(
         program: of `capture`.
         path: of the file; the weights lie in it, or in `NAME.data` beside it where they are large.
         opset: version of ONNX's operators, of `OPSETS`.
-        external_above: bytes of weights from which these get a file of their own.
+        external_above: bytes of weights from which these get a file of their own; default
+            `EXTERNAL_ABOVE`.
 
     Returns:
         The files written.
@@ -72,7 +73,7 @@ def write_onnx(
         ConfigError: ONNX has no form for an operation, at this opset.
     """
     size = sum(t.numel() * t.element_size() for t in program.state_dict.values())
-    external = size > external_above
+    external = size > (EXTERNAL_ABOVE if external_above is None else external_above)
     try:
         with _quiet():
             made: Any = torch.onnx.export(
@@ -80,6 +81,7 @@ def write_onnx(
                 (),
                 dynamo=True,
                 opset_version=opset,
+                dynamic_shapes={name: {0: "batch"} for name in signature.inputs},
                 input_names=list(signature.inputs),
                 output_names=list(OUTPUTS),
                 verbose=False,
@@ -90,8 +92,8 @@ def write_onnx(
         raise
     except Exception as error:
         raise ConfigError(
-            f"the model has no ONNX form at opset {opset}: {described(error)}; try another of "
-            f"{OPSETS.start} to {OPSETS.stop - 1}, or --format torch-export"
+            f"the model has no ONNX form at opset {opset}: {described(error).splitlines()[0]}; try another "
+            f"of {OPSETS.start} to {OPSETS.stop - 1}, or --format torch-export"
         ) from error
     _check(path, opset)
     data = path.with_name(f"{path.name}.data")
