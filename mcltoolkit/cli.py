@@ -19,6 +19,7 @@ from mcltoolkit.engine.explain_tables import print_differences, print_explanatio
 from mcltoolkit.engine.launch import run_tool
 from mcltoolkit.engine.provenance import differences
 from mcltoolkit.engine.replay import replay
+from mcltoolkit.export.command import add_command as add_export
 from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP
 from mcltoolkit.plugin_template import KINDS, new_plugin
 from mcltoolkit.plugins import BUILTIN, plugin_reports
@@ -115,6 +116,7 @@ def add_commands(commands: Commands) -> None:
         "--diff", metavar="CONFIG", help="show only in which settings the two configs differ"
     )
     explaining.set_defaults(run=show_explanation)
+    add_export(commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

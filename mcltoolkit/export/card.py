@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -111,7 +110,7 @@ def _ports(description: Mapping[str, Any]) -> str:
         (
             kind,
             f"`{name}`",
-            " × ".join(map(str, port["shape"])),
+            " x ".join(map(str, port["shape"])),
             f"{port['dtype']}, {port['range'][0]:g} to {port['range'][1]:g}",
             port["meaning"],
         )

@@ -92,8 +92,8 @@ def write_onnx(
         raise
     except Exception as error:
         raise ConfigError(
-            f"the model has no ONNX form at opset {opset}: {described(error).splitlines()[0]}; try another "
-            f"of {OPSETS.start} to {OPSETS.stop - 1}, or --format torch-export"
+            f"the model has no ONNX form at opset {opset}: {described(error).splitlines()[0]}; try "
+            f"another of {OPSETS.start} to {OPSETS.stop - 1}, or --format torch-export"
         ) from error
     _check(path, opset)
     data = path.with_name(f"{path.name}.data")

@@ -68,8 +68,8 @@ def sample_inputs(signature: Signature, batch: int, kind: str, seed: int = 0) ->
 
     Args:
         batch: B.
-        kind: `noise`, independent values over the whole range, or `scene`, a layout of regions (one-hot
-            where conditions are labels) and a smooth picture.
+        kind: `noise`, independent values over the whole range, or `scene`, one-hot regions and a
+            smooth picture.
         seed: of the random numbers.
     """
     random = torch.Generator().manual_seed(seed)

@@ -33,7 +33,8 @@ def test_made_up_inputs_lie_in_their_range_and_repeat(kind):
     signature = Signature((16, 24), 5, "labels", True)
     made = sample_inputs(signature, 3, kind, seed=4)
     assert {name: tuple(t.shape) for name, t in made.items()} == {
-        "condition": (3, 5, 16, 24), "exemplar": (3, 3, 16, 24), "exemplar_condition": (3, 5, 16, 24)
+        "condition": (3, 5, 16, 24), "exemplar": (3, 3, 16, 24),
+        "exemplar_condition": (3, 5, 16, 24),
     }  # fmt: skip
     assert made["exemplar"].min() >= -1
     assert made["exemplar"].max() <= 1
