@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mcltoolkit.files import write_json
 from mcltoolkit.metrics.results import results_of, write_results
 from mcltoolkit.registry import HOOKS
 from mcltoolkit.structures import Prediction
@@ -65,10 +66,11 @@ class GridHook(_Collector):
 
 @HOOKS.register_module()
 class ReportHook(_Collector):
-    """Writes `metrics.json`, `grid.png` and `report.html` after a test.
+    """Writes `metrics.json`, `grid.png` and `report.html` after a test; where labels are
+    transferred also `label_transfer.json`, {class: {hits, transferred, true}} in positions.
 
     Args:
-        out_dir: folder for the three files; None is the work directory.
+        out_dir: folder for the files; None is the work directory.
         samples: samples shown.
         title: heading of the report.
         facts: further facts to print in the report, by name.
@@ -108,6 +110,9 @@ class ReportHook(_Collector):
         values = {name: float(value) for name, value in (metrics or {}).items()}
         results = results_of(runner.test_loop.evaluator.metrics, values)
         write_results(folder / "metrics.json", results)
+        for metric in runner.test_loop.evaluator.metrics:
+            if getattr(metric, "per_class", None):
+                write_json(folder / "label_transfer.json", metric.per_class)
         info = runner.test_dataloader.dataset.metainfo
         palette, shown = info.get("palette"), info.get("shown_channels")
         save_png(prediction_grid(self.kept, palette, shown), folder / "grid.png")
