@@ -23,6 +23,7 @@ from mcltoolkit.export.command import add_command as add_export
 from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP
 from mcltoolkit.plugin_template import KINDS, new_plugin
 from mcltoolkit.plugins import BUILTIN, plugin_reports
+from mcltoolkit.visualization import command as report_command
 
 REGISTERING = "register_components"
 
@@ -117,6 +118,7 @@ def add_commands(commands: Commands) -> None:
     )
     explaining.set_defaults(run=show_explanation)
     add_export(commands)
+    report_command.add_command(commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -30,7 +30,7 @@ def read_image(path: str | Path) -> np.ndarray:
         DataError: the file is missing, unreadable or truncated, or has another mode
             (transparency, 16 bits, CMYK).
     """
-    return image_array(_load(path, "image"), f"image {path}")
+    return image_array(load_picture(path, f"image {path}"), f"image {path}")
 
 
 def image_array(image: Image.Image, name: str) -> np.ndarray:
@@ -62,20 +62,8 @@ def read_labels(
         DataError: the file is missing, unreadable or truncated, has several channels, or holds a
             value outside 0..K-1.
     """
-    return label_array(_load(path, "label map"), num_classes, label_map, f"label map {path}")
-
-
-def label_array(
-    image: Image.Image,
-    num_classes: int,
-    label_map: Mapping[int, int] | None = None,
-    name: str = "label map",
-) -> np.ndarray:
-    """A PIL image of labels as `read_labels` gives it; `name` is what messages call it.
-
-    Raises:
-        DataError: it has several channels, or a value outside 0..K-1.
-    """
+    name = f"label map {path}"
+    image = load_picture(path, name)
     if image.mode not in LABEL_MODES:
         raise DataError(
             f"{name}: wrong number of channels: mode {image.mode!r} with "
@@ -126,7 +114,7 @@ def read_region(path: str | Path) -> np.ndarray:
         DataError: the file is missing, unreadable or truncated, has transparency or 16 bits, or
             holds other colours.
     """
-    image = _load(path, "mask")
+    image = load_picture(path, f"mask {path}")
     if image.mode not in REGION_MODES:
         raise DataError(
             f"mask {path}: mode {image.mode!r} found, allowed are {', '.join(REGION_MODES)} with "
@@ -157,7 +145,12 @@ def labels_to_tensor(labels: np.ndarray) -> Tensor:
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _load(path: str | Path, what: str) -> Image.Image:
+def load_picture(path: str | Path, name: str) -> Image.Image:
+    """The PIL image of a file, its pixels read; `name` is what messages call it.
+
+    Raises:
+        DataError: the file is missing, unreadable, truncated or too large.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -168,15 +161,15 @@ def _load(path: str | Path, what: str) -> Image.Image:
         raise
     except FileNotFoundError:
         raise DataError(
-            f"{what} {path} does not exist; restore the file, or correct data_root (--data-root)"
+            f"{name} does not exist; restore the file, or correct data_root (--data-root)"
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(
-            f"{what} {path} claims more than the {Image.MAX_IMAGE_PIXELS} pixels allowed "
+            f"{name} claims more than the {Image.MAX_IMAGE_PIXELS} pixels allowed "
             f"({error}); make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS in a plugin module"
         ) from error
     except Exception as error:  # PIL reports a broken file with whatever its decoder stumbled on
         raise DataError(
-            f"{what} {path} is unreadable or truncated ({str(error) or type(error).__name__}); "
+            f"{name} is unreadable or truncated ({str(error) or type(error).__name__}); "
             f"allowed are whole files of a format that PIL reads; copy or download the file again"
         ) from error

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from mcltoolkit.data.palette import class_palette
+from mcltoolkit.inference.cache import ExemplarCache
+from mcltoolkit.inference.settings import ConditionForm
 from mcltoolkit.models.translator import Translator
 
 Colour = tuple[int, int, int]
@@ -25,6 +27,8 @@ class TranslationModel:
         classes: K names, by label value; None where conditions are no label maps.
         palette: K display colours, RGB in 0..255; None likewise.
         checkpoint: the file, for messages.
+        exemplars: what the networks made of the last exemplars; see `ExemplarCache`.
+        stride: what height and width must be multiples of inside the networks.
     """
 
     translator: Translator
@@ -32,6 +36,7 @@ class TranslationModel:
     classes: tuple[str, ...] | None = None
     palette: list[Colour] | None = None
     checkpoint: str = ""
+    exemplars: ExemplarCache = field(default_factory=ExemplarCache)
     stride: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +57,14 @@ class TranslationModel:
     def condition_kind(self) -> str:
         """`labels` where conditions are label maps, or `maps` (edges, poses, distances)."""
         return str(self.settings["condition"])
+
+    @property
+    def form(self) -> ConditionForm:
+        """What it takes as a condition, for reading one."""
+        label_map = self.settings.get("label_map")
+        return ConditionForm(
+            self.channels, self.condition_kind, label_map, self.classes, self.palette
+        )
 
     @property
     def needs_exemplar_condition(self) -> bool:

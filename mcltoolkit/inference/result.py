@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from mcltoolkit.data.transforms import pil_resize
 from mcltoolkit.structures import Prediction
 from mcltoolkit.visualization.images import to_uint8
 
@@ -20,14 +21,22 @@ class TranslationResult:
         prediction: one sample as the networks saw it, with the match: what pictures and the
             inspector read. Its height and width are multiples of the networks' stride: where the
             pictures were padded, it is larger than `image`, at the bottom and on the right, so
-            that pixel (x, y) of `image` is pixel (x, y) of `prediction.fake`.
+            that pixel (x, y) of `image` is pixel (x, y) of `prediction.fake`. Of several
+            exemplars, `exemplar` has them side by side, and the match leads to all of them.
         size: (height, width) of the pictures.
+        condition_size: (height, width) that the condition came with.
         why: in words, why the translation has this size.
     """
 
     prediction: Prediction
     size: tuple[int, int]
+    condition_size: tuple[int, int]
     why: str = ""
+
+    @property
+    def name(self) -> str:
+        """The condition's file, or `condition`."""
+        return self.prediction.name
 
     @property
     def array(self) -> np.ndarray:
@@ -40,9 +49,20 @@ class TranslationResult:
         return Image.fromarray(self.array)
 
     @property
+    def warped_array(self) -> np.ndarray:
+        """The exemplar in the condition's layout, as the match warps it, (H, W, 3) uint8."""
+        return to_uint8(self._cut(self.prediction.warped))
+
+    @property
     def warped(self) -> Image.Image:
-        """The exemplar in the condition's layout, as the match warps it."""
-        return Image.fromarray(to_uint8(self._cut(self.prediction.warped)))
+        """As `warped_array`."""
+        return Image.fromarray(self.warped_array)
+
+    def at_condition_size(self) -> Image.Image:
+        """The translated picture, resized (bicubic) to the size that the condition came with; the
+        picture itself where it has that size."""
+        resized = pil_resize(self.array, *self.condition_size, Image.Resampling.BICUBIC)
+        return Image.fromarray(resized)
 
     def _cut(self, picture: Tensor) -> Tensor:
         return picture[..., : self.size[0], : self.size[1]]
