@@ -21,6 +21,7 @@ from mcltoolkit.engine.provenance import differences
 from mcltoolkit.engine.replay import replay
 from mcltoolkit.export.command import add_command as add_export
 from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP
+from mcltoolkit.inference import command as translate_command
 from mcltoolkit.plugin_template import KINDS, new_plugin
 from mcltoolkit.plugins import BUILTIN, plugin_reports
 from mcltoolkit.visualization import command as report_command
@@ -82,6 +83,7 @@ def show_replay(options: argparse.Namespace) -> int:
 
 def add_commands(commands: Commands) -> None:
     """The toolkit's own commands."""
+    translate_command.add_command(commands)
     plugins = commands.add_parser("plugins", help="list plugins and what each registers")
     plugins.set_defaults(run=show_plugins)
     creating = commands.add_parser(
