@@ -25,6 +25,7 @@ from mcltoolkit.inference import command as translate_command
 from mcltoolkit.plugin_template import KINDS, new_plugin
 from mcltoolkit.plugins import BUILTIN, plugin_reports
 from mcltoolkit.visualization import command as report_command
+from mcltoolkit.web.command import add_command as add_demo
 
 REGISTERING = "register_components"
 
@@ -121,6 +122,7 @@ def add_commands(commands: Commands) -> None:
     explaining.set_defaults(run=show_explanation)
     add_export(commands)
     report_command.add_command(commands)
+    add_demo(commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
