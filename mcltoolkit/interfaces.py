@@ -81,6 +81,11 @@ class Correspondence(Protocol):
     - `guidance_channels`: channels of `Alignment.guidance`, 3 for a module that sets none. Needed
       on the object, so that `__init__` may set it.
     - `provides`: names of outputs that it puts into `Alignment.extras` when asked for.
+    - `prepare_exemplar(descriptors, condition) -> Tensor`, a method: what `forward` makes of the
+      exemplar's descriptors (B, D, h, w) and dense condition (None where it is unknown) alone,
+      with B first. `forward` then takes it as the keyword `prepared`, None by default, and gives
+      the same with it as without. At inference one exemplar is so prepared once for many
+      conditions; a module without the method computes its side each time.
     """
 
     def forward(

@@ -178,6 +178,60 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
+@dataclass
+class ExemplarSide:
+    """What a translation reads of exemplars, whatever the conditions: made once, used for many.
+
+    Attributes:
+        image: (B, 3, H, W) in [-1, 1].
+        labels: (B, H, W), where they are known.
+        condition: (B, C, H, W), dense, where it is known.
+        descriptors: (B, D, h, w), what the correspondence matches; None in a model without
+            encoders.
+        prepared: (B, ...), what the correspondence's own `prepare_exemplar` made of them, if it
+            has one.
+    """
+
+    image: Tensor
+    labels: Tensor | None = None
+    condition: Tensor | None = None
+    descriptors: Tensor | None = None
+    prepared: Tensor | None = None
+
+    def expand(self, count: int) -> ExemplarSide:
+        """One exemplar (B = 1) for `count` conditions; nothing is copied."""
+        return self._map(lambda values: values[0].expand(count, *values.shape[1:]))
+
+    @staticmethod
+    def stack(sides: Sequence[ExemplarSide]) -> ExemplarSide:
+        """Several exemplars of one size as one batch.
+
+        Raises:
+            DataError: only some of them have a condition.
+        """
+        first = sides[0]
+        if all(side is first for side in sides):
+            return first if len(sides) == 1 else first.expand(len(sides))
+        joined: dict[str, Any] = {}
+        for name in (f.name for f in fields(first)):
+            values = [getattr(side, name) for side in sides]
+            if any(v is None for v in values) and not all(v is None for v in values):
+                raise DataError(
+                    f"some exemplars of one batch have '{name}' and some have none; give it for "
+                    f"all of them, or for none"
+                )
+            joined[name] = None if values[0] is None else torch.cat(values)
+        return ExemplarSide(**joined)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> ExemplarSide:
+        changed: dict[str, Any] = {
+            f.name: function(value)
+            for f in fields(self)
+            if (value := getattr(self, f.name)) is not None
+        }
+        return ExemplarSide(**changed)
+
+
 class Match(Protocol):
     """A dense match between the condition's N positions and the exemplar's M positions.
 

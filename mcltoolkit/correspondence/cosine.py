@@ -123,6 +123,7 @@ class CosineCorrespondence(nn.Module):
         exemplar_descriptors: Tensor,
         batch: Batch,
         outputs: frozenset[str] = frozenset(),
+        prepared: Tensor | None = None,
     ) -> Alignment:
         """Match the two maps and warp the exemplar.
 
@@ -131,16 +132,17 @@ class CosineCorrespondence(nn.Module):
             exemplar_descriptors: the same for the exemplar; its grid may differ.
             batch: exemplar (B, 3, H, W) and dense conditions (B, C, H, W).
             outputs: optional outputs to compute: `warped_labels`, `cycle`.
+            prepared: what `prepare_exemplar` made of the exemplar's side, if it was called before.
 
         Raises:
             DataError: the exemplar's condition is needed but missing.
             ConfigError: an image size that the grid does not divide, or a grid too small.
         """
         condition, exemplar_condition = self._conditions(batch, outputs)
-        match = self.make_match(
-            self.features(condition_descriptors, condition),
-            self.features(exemplar_descriptors, exemplar_condition),
-        )
+        ours = self.features(condition_descriptors, condition)
+        if prepared is None:
+            prepared = self.features(exemplar_descriptors, exemplar_condition)
+        match = self.make_match(ours, prepared)
         size = (condition.shape[-2], condition.shape[-1])
         if self.warp_mode == "patch":
             alignment = self._warp_patches(match, batch.exemplar, size, "cycle" in outputs)
@@ -152,6 +154,23 @@ class CosineCorrespondence(nn.Module):
             labels = F.interpolate(exemplar_condition, size=match.exemplar_grid, mode="nearest")
             alignment.warped_labels = match.warp(labels.flatten(2)).unflatten(2, match.grid)
         return alignment
+
+    def prepare_exemplar(self, descriptors: Tensor, condition: Tensor | None) -> Tensor:
+        """The exemplar's side of the match, which no condition changes: its `features`.
+
+        Args:
+            descriptors: (B, D, h, w), of the exemplars.
+            condition: (B, C, H, W), dense, the exemplars'.
+
+        Raises:
+            DataError: `mask_mix` is set and there is no condition.
+        """
+        if self.mask_mix and condition is None:
+            raise DataError(
+                f"{type(self).__name__}.mask_mix needs the exemplar's labels or condition map; "
+                f"give them, or use a model without mask_mix"
+            )
+        return self.features(descriptors, condition)
 
     def features(self, descriptors: Tensor, condition: Tensor | None) -> Tensor:
         """What the residual blocks make of one side, before it is embedded: (B, F, h, w).

@@ -65,6 +65,10 @@ class CosineMatch:
             return self._softmax("rows")
         return self._logits(self.queries[:, :, rows]).softmax(2)
 
+    def release(self) -> None:
+        """Forget the N x M matrices that were kept; they are computed again when asked for."""
+        self._kept.clear()
+
     def _logits(self, queries: Tensor) -> Tensor:
         with without_autocast(queries):
             return (queries / self.temperature).transpose(1, 2) @ self.keys

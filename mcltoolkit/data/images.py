@@ -30,10 +30,18 @@ def read_image(path: str | Path) -> np.ndarray:
         DataError: the file is missing, unreadable or truncated, or has another mode
             (transparency, 16 bits, CMYK).
     """
-    image = _load(path, "image")
+    return image_array(load_picture(path, f"image {path}"), f"image {path}")
+
+
+def image_array(image: Image.Image, name: str) -> np.ndarray:
+    """A PIL image as `read_image` gives it; `name` is what messages call it.
+
+    Raises:
+        DataError: it has another mode.
+    """
     if image.mode not in IMAGE_MODES:
         raise DataError(
-            f"image {path}: mode {image.mode!r} ({len(image.getbands())} channels) found, allowed "
+            f"{name}: mode {image.mode!r} ({len(image.getbands())} channels) found, allowed "
             f"are {', '.join(IMAGE_MODES)} with 8 bits; convert it, for example with "
             f"PIL.Image.open(path).convert('RGB')"
         )
@@ -54,14 +62,28 @@ def read_labels(
         DataError: the file is missing, unreadable or truncated, has several channels, or holds a
             value outside 0..K-1.
     """
-    image = _load(path, "label map")
+    name = f"label map {path}"
+    image = load_picture(path, name)
     if image.mode not in LABEL_MODES:
         raise DataError(
-            f"label map {path}: wrong number of channels: mode {image.mode!r} with "
+            f"{name}: wrong number of channels: mode {image.mode!r} with "
             f"{len(image.getbands())} channels found, allowed is 1 channel (8 bit, 16 bit or "
             f"palette); store the class number of each pixel, not its colour"
         )
-    stored = np.array(image)
+    return replace_labels(np.array(image), num_classes, label_map, name)
+
+
+def replace_labels(
+    stored: np.ndarray,
+    num_classes: int,
+    label_map: Mapping[int, int] | None = None,
+    name: str = "label map",
+) -> np.ndarray:
+    """Stored label values (H, W), whole numbers, as classes: uint8, or uint16 for K > 256.
+
+    Raises:
+        DataError: a value outside 0..K-1, after `label_map` has replaced some.
+    """
     # Counting bytes is several times faster than np.unique, and every label file passes here.
     if stored.dtype == np.uint8:
         values = np.flatnonzero(np.bincount(stored.ravel(), minlength=256))
@@ -74,7 +96,7 @@ def read_labels(
     if wrong.size:
         more = f" and {wrong.size - _SHOWN} more" if wrong.size > _SHOWN else ""
         raise DataError(
-            f"label map {path}: value{'s' if wrong.size > 1 else ''} "
+            f"{name}: value{'s' if wrong.size > 1 else ''} "
             f"{', '.join(str(v) for v in wrong[:_SHOWN])}{more} found, allowed are "
             f"0..{num_classes - 1}; correct the file, set num_classes, or replace the value with "
             f"label_map={{{int(wrong[0])}: ...}}"
@@ -92,7 +114,7 @@ def read_region(path: str | Path) -> np.ndarray:
         DataError: the file is missing, unreadable or truncated, has transparency or 16 bits, or
             holds other colours.
     """
-    image = _load(path, "mask")
+    image = load_picture(path, f"mask {path}")
     if image.mode not in REGION_MODES:
         raise DataError(
             f"mask {path}: mode {image.mode!r} found, allowed are {', '.join(REGION_MODES)} with "
@@ -123,7 +145,12 @@ def labels_to_tensor(labels: np.ndarray) -> Tensor:
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _load(path: str | Path, what: str) -> Image.Image:
+def load_picture(path: str | Path, name: str) -> Image.Image:
+    """The PIL image of a file, its pixels read; `name` is what messages call it.
+
+    Raises:
+        DataError: the file is missing, unreadable, truncated or too large.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -134,15 +161,15 @@ def _load(path: str | Path, what: str) -> Image.Image:
         raise
     except FileNotFoundError:
         raise DataError(
-            f"{what} {path} does not exist; restore the file, or correct data_root (--data-root)"
+            f"{name} does not exist; restore the file, or correct data_root (--data-root)"
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(
-            f"{what} {path} claims more than the {Image.MAX_IMAGE_PIXELS} pixels allowed "
+            f"{name} claims more than the {Image.MAX_IMAGE_PIXELS} pixels allowed "
             f"({error}); make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS in a plugin module"
         ) from error
     except Exception as error:  # PIL reports a broken file with whatever its decoder stumbled on
         raise DataError(
-            f"{what} {path} is unreadable or truncated ({str(error) or type(error).__name__}); "
+            f"{name} is unreadable or truncated ({str(error) or type(error).__name__}); "
             f"allowed are whole files of a format that PIL reads; copy or download the file again"
         ) from error

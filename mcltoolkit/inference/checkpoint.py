@@ -12,6 +12,7 @@ from mcltoolkit.data.picture_size import LOADERS
 from mcltoolkit.engine.files import load_plain
 from mcltoolkit.engine.hooks.ema import KEY as AVERAGE
 from mcltoolkit.errors import ConfigError, ToolkitError, WeightsError, described
+from mcltoolkit.inference.model import TranslationModel, names_and_colours
 from mcltoolkit.inference.settings import inference_settings
 from mcltoolkit.models.translator import TRANSLATOR_SETTINGS, Translator
 from mcltoolkit.plugins import load_plugins
@@ -21,8 +22,8 @@ def load_model(
     checkpoint: str | Path,
     device: torch.device | str | None = None,
     plugins: Sequence[str] = (),
-) -> tuple[Translator, dict[str, Any]]:
-    """The translator of a trained or converted checkpoint, ready to translate, and its config.
+) -> TranslationModel:
+    """The model of a trained or converted checkpoint, ready to translate.
 
     Where the checkpoint holds averaged weights, these are taken. Nothing that the file names is
     imported: a component comes from the toolkit, from an installed plugin, or from a module named
@@ -32,9 +33,6 @@ def load_model(
         checkpoint: file that a training or tools/convert_checkpoint.py wrote.
         device: default the first GPU, or the CPU where there is none.
         plugins: importable plugin modules; a dotted `type` may name code below these.
-
-    Returns:
-        The translator in evaluation mode, and the config as plain data, its `inference` complete.
 
     Raises:
         WeightsError: the file is missing or broken, carries no config, or its weights do not fit.
@@ -57,8 +55,18 @@ def load_model(
     check_names(parts, plugins, checkpoint)
     translator = build_translator(parts, checkpoint)
     _fill(translator, content, checkpoint)
-    settings = inference_settings(config, content.get("meta") or {})
-    return translator.to(_device(device)).eval(), {**config, "inference": settings}
+    meta = content.get("meta") or {}
+    settings = inference_settings(config, meta)
+    classes, palette = names_and_colours(
+        translator.condition_channels, settings["condition"], meta.get("dataset_meta") or {}
+    )
+    return TranslationModel(
+        translator.to(_device(device)).eval(),
+        {**config, "inference": settings},
+        classes,
+        palette,
+        str(checkpoint),
+    )
 
 
 def _check_dicts(config: Mapping[str, Any], meta: Any, checkpoint: str | Path) -> None:

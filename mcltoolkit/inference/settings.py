@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mcltoolkit.data.picture_size import LOADERS, config_size
+
+
+@dataclass(frozen=True)
+class ConditionForm:
+    """What a model takes as a condition.
+
+    Attributes:
+        channels: C of the dense condition; K for label maps.
+        kind: `labels`, or `maps` (edges, poses, distances).
+        label_map: label values to replace when reading, such as {255: 0}.
+        classes, palette: K names and display colours, for messages, where they are known.
+    """
+
+    channels: int
+    kind: str = "labels"
+    label_map: Mapping[int, int] | None = None
+    classes: Sequence[str] | None = None
+    palette: Sequence[tuple[int, int, int]] | None = None
 
 
 def inference_settings(config: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ CoCosNet (Zhang et al., CVPR 2020); MCL-Net (Zhan et al., CVPR 2022) adds the se
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -21,7 +23,7 @@ from mcltoolkit.registry import (
     Registry,
     build_component,
 )
-from mcltoolkit.structures import Batch, Painting, Translation
+from mcltoolkit.structures import Alignment, Batch, ExemplarSide, Painting, Translation
 
 Settings = Mapping[str, Any]
 # the settings of a config's `model` that the translator takes
@@ -142,9 +144,7 @@ class Translator(nn.Module):
         condition_descriptors = self._describe(condition_features)
         exemplar_descriptors = self._describe(exemplar_features)
         alignment = self.correspondence(condition_descriptors, exemplar_descriptors, batch, outputs)
-        guidance = alignment.warped if alignment.guidance is None else alignment.guidance
-        painted = self.generator(guidance, batch.condition)
-        painting = painted if isinstance(painted, Painting) else Painting(painted)
+        painting = self.paint(alignment, batch.condition)
         truth_features = None
         if "truth_features" in outputs and batch.truth is not None:
             truth_features = unit_length(self._encode_truth(batch.truth))
@@ -161,6 +161,70 @@ class Translator(nn.Module):
             progress=progress,
             extras={**alignment.extras, **painting.extras},
         )
+
+    def encode_condition(self, condition: Tensor) -> Tensor | None:
+        """Descriptors (B, D, h, w) of dense conditions (B, C, H, W); None without encoders."""
+        return self._describe(self._encode(self.condition_encoder, condition))
+
+    def encode_exemplar(
+        self, image: Tensor, condition: Tensor | None = None, labels: Tensor | None = None
+    ) -> ExemplarSide:
+        """The exemplar's side of a translation, for `align`; it serves any number of conditions.
+
+        Args:
+            image: (B, 3, H, W) in [-1, 1]; H and W as for `forward`.
+            condition: (B, C, H, W), dense, where it is known.
+            labels: (B, H, W), handed through.
+
+        Raises:
+            DataError: the correspondence needs the condition, which is missing.
+            ConfigError: a size that the networks cannot take.
+        """
+        side = ExemplarSide(image, labels, condition)
+        side.descriptors = self._describe(self._encode(self.image_encoder, image))
+        if self.prepares_exemplars:
+            side.prepared = self.correspondence.prepare_exemplar(side.descriptors, condition)
+        return side
+
+    @property
+    def prepares_exemplars(self) -> bool:
+        """The correspondence computes its exemplar's side apart, and takes it in `forward`."""
+        part = self.correspondence
+        taken = inspect.signature(part.forward).parameters
+        return callable(getattr(part, "prepare_exemplar", None)) and "prepared" in taken
+
+    def align(
+        self,
+        batch: Batch,
+        descriptors: Tensor | None,
+        side: ExemplarSide,
+        outputs: frozenset[str] = frozenset(),
+    ) -> Alignment:
+        """Match conditions with exemplars that were encoded before.
+
+        Args:
+            batch: dense conditions; its exemplars are not read.
+            descriptors: of the conditions, from `encode_condition`.
+            side: from `encode_exemplar`, with as many exemplars as the batch has conditions.
+            outputs: as for `forward`.
+        """
+        batch = replace(
+            batch,
+            exemplar=side.image,
+            exemplar_labels=side.labels,
+            exemplar_condition=side.condition,
+        )
+        known = {} if side.prepared is None else {"prepared": side.prepared}
+        alignment: Alignment = self.correspondence(
+            descriptors, side.descriptors, batch, outputs, **known
+        )
+        return alignment
+
+    def paint(self, alignment: Alignment, condition: Tensor) -> Painting:
+        """What the generator makes of an alignment and the dense condition (B, C, H, W)."""
+        guidance = alignment.warped if alignment.guidance is None else alignment.guidance
+        painted = self.generator(guidance, condition)
+        return painted if isinstance(painted, Painting) else Painting(painted)
 
     def _encode(self, encoder: nn.Module | None, x: Tensor) -> Tensor | None:
         return None if encoder is None else unit_length(encoder(x))

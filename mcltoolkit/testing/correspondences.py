@@ -161,6 +161,21 @@ class CorrespondenceTests(ComponentTests):
         with torch.no_grad():
             self.check_outputs(module, inputs, module(*inputs.values()))
 
+    def test_prepared_exemplar(self) -> None:
+        """An exemplar's side that was computed before gives the same alignment."""
+        module = self.build().eval()
+        prepare: Any = getattr(module, "prepare_exemplar", None)
+        if prepare is None:
+            return
+        inputs = self.inputs()
+        with torch.no_grad():
+            prepared = prepare(inputs["exemplar_descriptors"], inputs["batch"].exemplar_condition)
+            assert len(prepared) == len(inputs["batch"]), "B does not come first"
+            expected = self.read_outputs(module(*inputs.values()))
+            found = self.read_outputs(module(*inputs.values(), prepared=prepared))
+            for name, values in expected.items():
+                self._near(found[name], values, f"{name} of a prepared exemplar")
+
     def test_training_builds_on_fresh_matches(self) -> None:
         """A match looked at without a graph first still trains."""
         module = self.build().train()

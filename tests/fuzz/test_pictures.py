@@ -12,6 +12,7 @@ from mcltoolkit.data import read_image, read_labels
 from mcltoolkit.data.images import read_region
 from mcltoolkit.errors import DataError
 from mcltoolkit.inference.inputs import read_condition
+from mcltoolkit.inference.settings import ConditionForm
 
 MODES = ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "LA", "PA", "I;16")
 FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "ICO", "TGA")
@@ -21,11 +22,9 @@ READERS = {
     "labels": lambda path: read_labels(path, 5),
     "many labels": lambda path: read_labels(path, 70000, {255: 0, 65535: 3}),
     "region": read_region,
-    "condition": lambda path: read_condition(
-        path, 5, {"condition": "labels", "label_map": {255: 0}}
-    ),
+    "condition": lambda path: read_condition(path, ConditionForm(5, "labels", {255: 0})),
 }
-SETTINGS = {"condition": "maps", "label_map": None}
+MAPS = ConditionForm(5, "maps")
 
 
 def originals():
@@ -124,5 +123,5 @@ def test_arrays_that_are_spoiled(tmp_path, judge, cases, spoiled_bytes):
     path = tmp_path / "maps.npy"
     for case, rng in cases(600, "arrays"):
         path.write_bytes(spoiled_bytes(rng.choice(contents), rng))
-        judge(case, lambda: read_condition(path, 5, SETTINGS), path)
+        judge(case, lambda: read_condition(path, MAPS), path)
     judge.done(at_least=200)

@@ -14,10 +14,11 @@ def changed(path, change):
 
 def test_weights_are_those_of_the_file(checkpoint):
     path = checkpoint()
-    model, config = load_model(path, "cpu")
+    loaded = load_model(path, "cpu")
+    model = loaded.translator
     state = torch.load(path, weights_only=True)["state_dict"]
     assert not model.training
-    assert config["inference"]["condition"] == "labels"
+    assert loaded.condition_kind == "labels"
     for key, value in model.state_dict().items():
         assert torch.equal(value, state[f"translator.{key}"]), key
 
@@ -30,8 +31,8 @@ def test_the_average_is_taken_where_there_is_one(checkpoint):
         }
 
     path = checkpoint()
-    before, _ = load_model(path)
-    after, _ = load_model(changed(path, average))
+    before = load_model(path).translator
+    after = load_model(changed(path, average)).translator
     for key, value in after.state_dict().items():
         assert torch.equal(value, before.state_dict()[key] + 1), key
 

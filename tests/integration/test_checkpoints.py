@@ -9,7 +9,6 @@ from PIL import Image
 
 from mcltoolkit.engine.launch import read_metrics
 from mcltoolkit.inference import load_model, translate
-from mcltoolkit.visualization.images import to_uint8
 
 CONVERT, TRANSLATE = "tools/convert_checkpoint.py", "tools/translate.py"
 
@@ -43,7 +42,7 @@ def test_convert_translate_test_and_train_on(
     assert "discriminator: none given; a training starts with a fresh one" in said
     out = tmp_path / "deep" / "o.png"
     said = tool(sys.executable, TRANSLATE, tmp_path / "ours.pth", *pictures, "--out", out).stdout
-    assert "translated at 32x32: own size of condition and exemplar; the model's test" in said
+    assert "translated at 32x32: own size of the condition; the model's test" in said
     assert Image.open(out).size == (32, 32)
 
     config = torch.load(tmp_path / "ours.pth", weights_only=True)["config"]
@@ -91,8 +90,10 @@ def test_a_trained_checkpoint_translates_with_its_average(
     pixels = []
     for _ in range(2):  # with the trained weights, then with the average in their place
         torch.save(content, tmp_path / "one.pth")
-        model, config = load_model(tmp_path / "one.pth", "cpu")
-        pixels.append(to_uint8(translate(model, config, *pictures[1::2]).fake[0]))
+        model = load_model(tmp_path / "one.pth", "cpu")
+        condition, exemplar, theirs = pictures[1::2]
+        result = translate(condition, exemplar, model, exemplar_condition=theirs)
+        pixels.append(result.array.astype(int))
         for key in content["state_dict"]:
             name = key.replace("translator", "module", 1)
             content["state_dict"][key] = average.get(name, content["state_dict"][key])

@@ -102,12 +102,12 @@ def test_a_tiny_training_its_test_and_a_translation(configs, tmp_path, form):
     assert metrics["psnr"] > 0
     assert (tmp_path / "out" / "report.html").is_file()
 
-    model, settings = load_model(checkpoint, "cpu")
+    model = load_model(checkpoint, "cpu")
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(6, (32, 32), generator=generator).byte().numpy()
     photos = torch.randint(256, (2, 48, 40, 3), generator=generator).byte().numpy()
-    outputs = [translate(model, settings, labels, photo).fake for photo in photos]
-    assert outputs[0].shape == (1, 3, 32, 32)
+    outputs = [translate(labels, photo, model).prediction.fake for photo in photos]
+    assert outputs[0].shape == (3, 32, 32)
     # only the style encoder lets the exemplar in
     assert torch.equal(*outputs) == (form != "spade_vae")
 

@@ -92,7 +92,8 @@ def test_predictions_of_an_aborted_validation_are_forgotten(runner, predictions)
 
 
 def test_other_ranks_write_nothing(runner, predictions, tmp_path, monkeypatch):
-    monkeypatch.setattr("mcltoolkit.engine.hooks.pictures.is_main_process", lambda: False)
+    for module in ("pictures", "report"):
+        monkeypatch.setattr(f"mcltoolkit.engine.hooks.{module}.is_main_process", lambda: False)
     grid, report = GridHook(), ReportHook(out_dir=str(tmp_path / "out"))
     grid.after_val_iter(runner, 0, outputs=predictions)
     grid.after_val_epoch(runner, {})
@@ -113,6 +114,7 @@ def test_a_test_leaves_metrics_grid_and_report(runner, predictions, tmp_path):
         "label_transfer.json",
         "grid.png",
         "report.html",
+        "record",
     }
     classes = json.loads((out / "label_transfer.json").read_text())
     assert classes == {"3": {"hits": 1, "transferred": 2, "true": 4}}
