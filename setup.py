@@ -54,7 +54,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["mcltoolkit", "mcltoolkit.*"]),
     cmdclass={"build_py": BuildWithConfigs},
-    package_data={"mcltoolkit": ["py.typed", "plugin_template/*/*"]},
+    package_data={"mcltoolkit": ["py.typed", "plugin_template/*/*", "web/assets/*"]},
     install_requires=[
         "torch>=2.4",
         "torchvision>=0.19",

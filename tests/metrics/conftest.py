@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mcltoolkit.correspondence.match import CosineMatch
 from mcltoolkit.structures import Prediction
 
 
@@ -22,14 +23,19 @@ def make(index, size=(32, 40), classes=4, paired=True, name=None):
         size[0] // 4, 0
     )
     truth = image()
+    units = torch.from_numpy(random.standard_normal((2, 1, 6, 20))).float()
+    queries, keys = torch.nn.functional.normalize(units, dim=2)
+    match = CosineMatch(queries, keys, (4, 5), (5, 4))
     return Prediction(
         name=name or f"sample {index}",
         fake=(0.6 * truth + 0.4 * image()).clamp(-1, 1),
         warped=image().clamp(-1, 1),
         exemplar=image().clamp(-1, 1),
         condition=torch.zeros(1, *size),
-        match=None,
+        match=match,
         index=0,
+        warped_labels=torch.from_numpy(random.uniform(0, 1, (classes, 4, 5))),
+        exemplar_positions=torch.from_numpy(random.uniform(-1, 1, (2, *size))).float(),
         truth=truth.clamp(-1, 1),
         labels=labels.repeat_interleave(size[1] // 5, 1),
         paired=paired,

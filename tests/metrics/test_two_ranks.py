@@ -10,6 +10,10 @@ VGG = dict(weights="random", width_divisor=16)
 NAMES = ["a", "b", "a", "c", "b"]
 CASES = [
     ("ImageQuality", {}),
+    ("LabelTransfer", dict(ignore_label=0)),
+    ("PCK", {}),
+    ("MatchEntropy", {}),
+    ("CycleError", {}),
     ("SWD", dict(patches=5)),
     ("StyleRelevance", VGG),
     ("SemanticConsistency", VGG),

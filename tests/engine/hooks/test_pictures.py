@@ -16,6 +16,8 @@ from mcltoolkit.visualization.images import png_bytes
 
 
 class Told:
+    per_class = {3: {"hits": 1, "transferred": 2, "true": 4}}
+
     def passports(self):
         return {"psnr": {"protocol": "psnr-1", "samples": 4}}
 
@@ -108,8 +110,14 @@ def test_a_test_leaves_metrics_grid_and_report(runner, predictions, tmp_path):
     hook.after_test_iter(runner, 0, outputs=predictions)
     hook.after_test_epoch(runner, {"psnr": np.float32(12.5), "label_accuracy": 1})
     assert {p.name for p in out.iterdir()} == {
-        "metrics.json", "grid.png", "report.html", "record"
-    }  # fmt: skip
+        "metrics.json",
+        "label_transfer.json",
+        "grid.png",
+        "report.html",
+        "record",
+    }
+    classes = json.loads((out / "label_transfer.json").read_text())
+    assert classes == {"3": {"hits": 1, "transferred": 2, "true": 4}}
     assert json.loads((out / "metrics.json").read_text()) == {
         "format": 1,
         "metrics": {
