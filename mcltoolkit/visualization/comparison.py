@@ -11,13 +11,19 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image as PillowImage
+
 from mcltoolkit.engine.provenance import ABSENT, differences
-from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.errors import ConfigError, DataError, described
 from mcltoolkit.metrics.results import Result, check_comparable, read_results
+from mcltoolkit.visualization.colours import Picture
 from mcltoolkit.visualization.curves import comparison_panels
 from mcltoolkit.visualization.glossary import METRICS, meaning, write_number
 from mcltoolkit.visualization.record import NAME, Record, RecordedSample, read_record
 from mcltoolkit.visualization.report import Report
+from mcltoolkit.visualization.sample_sections import LARGEST_SIDE
+from mcltoolkit.visualization.sheets import shrink
 
 HIGHER = ("psnr", "ssim", "label_accuracy", "label_miou", "pck", "style_color", "style_texture",
           "semantic_consistency")  # fmt: skip
@@ -212,7 +218,7 @@ def _add_samples(report: Report, runs: Sequence[TestedRun], count: int) -> None:
         shared = [kind for kind in ("condition", "exemplar", "truth") if kind in first.pictures]
         row = [_picture(first, kind) for kind in shared]
         titles = [("own image" if k == "truth" and not first.paired else k) for k in shared]
-        for kind in ("warped", "output"):
+        for kind in ("output", "warped"):
             row += [_picture(sample, kind) for sample in samples]
             titles += [
                 f"{kind}: {run.name}{_told(sample, kind)}"
@@ -234,14 +240,17 @@ def _told(sample: RecordedSample, kind: str) -> str:
     return f", {title} {write_number(sample.values[name], meaning(name).unit)}"
 
 
-def _picture(sample: RecordedSample, kind: str) -> bytes | None:
+def _picture(sample: RecordedSample, kind: str) -> Picture | None:
     path = sample.pictures.get(kind)
+    if path is None:
+        return None
     try:
-        return None if path is None else path.read_bytes()
-    except OSError as error:
+        with PillowImage.open(path) as image:
+            return shrink(np.array(image.convert("RGB")), LARGEST_SIDE)
+    except (OSError, SyntaxError, ValueError) as error:
         raise DataError(
-            f"cannot read the picture {path} of a record: {error.strerror or error}; test the "
-            f"checkpoint again with tools/test.py"
+            f"cannot read the picture {path} of a record: {described(error)}; test the checkpoint "
+            f"again with tools/test.py"
         ) from error
 
 

@@ -18,7 +18,7 @@ Image = bytes | Picture
 SHARP_BELOW = 200
 LARGE = 60_000
 """Bytes of a PNG beyond which a picture is embedded as WebP of high quality, where that is less."""
-QUALITY = 90
+QUALITY = 85
 
 
 def picture_source(image: Image) -> str:

@@ -109,7 +109,8 @@ class Report:
             rows: pictures; None leaves a picture out.
             columns: captions, the same for all rows or one list a row.
             names: a heading for each row.
-            layout: `images` for columns of one width, `match` for a wide picture and two small.
+            layout: `images` for columns of one width, `images fit` for as many pictures in a line
+                as there is room for, `match` for a wide picture and two small.
 
         Raises:
             DataError: a row with more pictures than captions.

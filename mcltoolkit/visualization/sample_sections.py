@@ -18,7 +18,7 @@ CLASSES_TEXT = (
     "each class with the condition's labels, largest classes first."
 )
 HEADING_VALUES = {"psnr": "PSNR", "label_accuracy": "label transfer"}
-LARGEST_SIDE = 512
+LARGEST_SIDE = 384
 
 
 def add_extremes(

@@ -2,6 +2,8 @@
 
 import json
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -14,10 +16,12 @@ from mcltoolkit.engine.launch import train
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.visualization.scalars import find_scalars, read_scalars
 
+TINY = Path(__file__).resolve().parents[2] / "configs" / "tiny_scenes.py"
 
-@pytest.fixture
-def trained(tiny_config, tmp_path, monkeypatch):
-    measured = []
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    tmp_path, measured = tmp_path_factory.mktemp("trained"), []
 
     def counted(match):
         entropy, coverage = real(match)
@@ -25,14 +29,15 @@ def trained(tiny_config, tmp_path, monkeypatch):
         return entropy, coverage
 
     real = collapse.match_entropy
-    monkeypatch.setattr(collapse, "match_entropy", counted)
-    config = load_config(tiny_config, {"train_cfg.max_iters": 4}, work_dir=str(tmp_path / "work"))
+    config = load_config(TINY, {"train_cfg.max_iters": 4}, work_dir=str(tmp_path / "work"))
     config.train_cfg.val_interval = 2
     config.default_hooks.logger.interval = 2
     for hook in config.custom_hooks:
         if hook["type"] == "CollapseAlarmHook":
             hook["interval"] = 2
-    train(config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collapse, "match_entropy", counted)
+        train(config)
     return tmp_path / "work", measured
 
 
@@ -66,8 +71,6 @@ def test_curves_are_on_the_disk_after_a_validation(trained):
 
 
 def test_without_scalars_there_are_no_curves(tmp_path):
-    from types import SimpleNamespace
-
     CurvesHook().after_val_epoch(SimpleNamespace(work_dir=str(tmp_path)), {})
     assert list(tmp_path.iterdir()) == []
 
