@@ -1,10 +1,10 @@
 """The page's own parts: a canvas for label maps, a picture to point at, pictures to choose from.
 
-Gradio's ImageEditor was tried first. Its brushes paint colours with soft borders into a picture of
-its own size, its palette shows colours without the classes' names, and its tools want a wide
-screen; its AnnotatedImage and Gallery keep a file for each picture that is shown. These parts are
-small scripts inside Gradio's HTML component: class numbers instead of colours, pixels enlarged as
-they are, data instead of files, and sizes for fingers.
+Gradio's ImageEditor was tried first (6.31): a canvas of one colour came back in four, since it is
+sent as a lossy picture; its palette is a pop-up of colours without the classes' names; and on a
+phone its tools lie over the drawing. Its Image and Gallery keep a file for each picture shown. These
+parts are small scripts inside Gradio's HTML component instead: class numbers, not colours; pixels
+enlarged as they are; data in place of files; and controls for fingers.
 """
 
 from __future__ import annotations

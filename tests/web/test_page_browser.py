@@ -18,6 +18,7 @@ from mcltoolkit.visualization.inspector import place_of_pixel, seen_by, seen_fro
 from mcltoolkit.web.examples import scene_examples
 from mcltoolkit.web.limits import MOST_BYTES
 
+Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
 pytestmark = pytest.mark.integration
 
 SIZE = (32, 32)
@@ -156,6 +157,8 @@ def test_draw_translate_and_look_into_the_match(browser, page_url, model):
     row, column = seen.peak
     assert f"x {int((column + 0.5) * cell)}, y {int((row + 0.5) * cell)}." in said
     np.testing.assert_array_equal(visitor.file("#output a"), other)
+    browser.find("#source .stage").send_keys(Keys.ARROW_RIGHT)
+    visitor.line(f"Exemplar at x {x + 1}, y {y}")
 
     visitor.click("#condition .undo")
     again, _ = visitor.translate()
@@ -251,6 +254,29 @@ def test_phone(browser, page_url):
           .filter(([, box]) => box.height < 36 || box.left < 0 || box.right > innerWidth)
           .map(([text, box]) => `${box.height} ${text}`);""")
     assert small == [], "every control can be reached and hit"
+    assert browser.errors() == []
+
+
+def test_visitors_share_nothing_but_the_model(browser, page_url, model):
+    _, exemplars = scene_examples(model, SIZE)
+    visitor = Visitor(browser, page_url)
+    _, output = visitor.translate()
+    own = browser.driver.current_window_handle
+    browser.driver.switch_to.new_window("tab")
+    try:
+        other = Visitor(browser, page_url)
+        other.click("#exemplars button:nth-child(5)")
+        shown = exemplars[4].picture
+        browser.until(lambda: np.array_equal(other.shown("#exemplar"), shown), what="the exemplar")
+        assert not near(other.translate()[1], output)
+    finally:
+        browser.driver.close()
+        browser.driver.switch_to.window(own)
+    np.testing.assert_array_equal(visitor.shown("#source"), exemplars[0].picture)
+    visitor.at("#source img", [(0.5, 0.5)])
+    visitor.line("Exemplar at")
+    np.testing.assert_array_equal(visitor.file("#output a"), output)
+    assert near(visitor.translate()[1], output)
     assert browser.errors() == []
 
 
