@@ -11,8 +11,20 @@ ROOT = Path(__file__).parent
 VERSION = re.search(
     r'^__version__ = "(.+)"$', (ROOT / "mcltoolkit/__init__.py").read_text(), re.MULTILINE
 ).group(1)
-METRICS = ["torchmetrics>=1.4,<2"]
-DEV = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.5"]
+QUALITY = ["torchmetrics>=1.4,<2"]
+METRICS = [*QUALITY, "torch-fidelity>=0.4,<0.5", "lpips>=0.1.4,<0.2"]
+EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]
+WEB = ["gradio>=6,<7"]
+WANDB = ["wandb>=0.19"]
+DOCS = ["sphinx>=8,<10", "myst-parser>=4,<6", "furo>=2024.8.6"]
+CHECKS = [
+    "pytest>=8",
+    "pytest-xdist>=3.5",
+    "ruff>=0.6",
+    "mypy>=1.11",
+    "pre-commit>=3.5",
+    "selenium>=4.20",
+]
 
 
 class BuildWithConfigs(build_py):
@@ -42,7 +54,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["mcltoolkit", "mcltoolkit.*"]),
     cmdclass={"build_py": BuildWithConfigs},
-    package_data={"mcltoolkit": ["py.typed", "plugin_template/*/*"]},
+    package_data={"mcltoolkit": ["py.typed", "plugin_template/*/*", "web/assets/*"]},
     install_requires=[
         "torch>=2.4",
         "torchvision>=0.19",
@@ -61,9 +73,13 @@ setup(
         "tensorboard>=2.14",
     ],
     extras_require={
+        "demo": QUALITY,  # what tools/demo.sh needs
         "metrics": METRICS,
-        "demo": METRICS,
-        "dev": [*METRICS, *DEV],
+        "export": EXPORT,
+        "web": WEB,  # `mcltoolkit demo`
+        "wandb": WANDB,
+        "docs": DOCS,
+        "dev": [*METRICS, *EXPORT, *WEB, *WANDB, *DOCS, *CHECKS],
         "mmcv": ["mmcv>=2.1"],  # compiled ops, for plugins that want them
     },
     entry_points={"console_scripts": ["mcltoolkit=mcltoolkit.cli:main"]},

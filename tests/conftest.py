@@ -10,6 +10,7 @@ import torch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # before an installed package `tests`, here and in processes of tests
 
 
 @pytest.fixture
@@ -24,15 +25,37 @@ def tiny_config() -> Path:
     return ROOT / "tests" / "configs" / "tiny_scenes.py"
 
 
-@pytest.fixture(scope="session")
-def cocosnet():
-    """tests/cocosnet_reference.py: the released CoCosNet as plain formulas."""
-    spec = importlib.util.spec_from_file_location(
-        "cocosnet_reference", ROOT / "tests" / "cocosnet_reference.py"
-    )
+def _load_helper(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def load_helper():
+    """Loads the module tests/NAME.py."""
+    return _load_helper
+
+
+@pytest.fixture(scope="session")
+def cocosnet():
+    """tests/cocosnet_reference.py: the released CoCosNet as plain formulas."""
+    return _load_helper("cocosnet_reference")
+
+
+@pytest.fixture(scope="session")
+def launched_browser():
+    """One browser for all tests of a process; see tests/browser.py."""
+    with _load_helper("browser").launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(launched_browser):
+    """A real Chromium without a window, on an empty page."""
+    launched_browser.open("about:blank")
+    return launched_browser
 
 
 @pytest.fixture

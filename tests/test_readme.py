@@ -1,5 +1,6 @@
 """Every command, file and example of the README is tried."""
 
+import argparse
 import importlib.util
 import os
 import re
@@ -9,11 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from mcltoolkit.cli import add_commands
+from mcltoolkit.commands import Commands
+from mcltoolkit.data import SyntheticScenes
 from mcltoolkit.engine.config import load_config, options_of, parse
 from mcltoolkit.launcher.meeting import meeting
+from mcltoolkit.registry import MODELS
+from mcltoolkit.visualization.images import to_uint8
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -26,6 +34,7 @@ def blocks(language):
 
 COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
 TOOLS = [line for line in COMMANDS if line.startswith("python tools/")]
+CLI = [line for line in COMMANDS if line.startswith("mcltoolkit ")]
 SCRIPTS = [line for line in COMMANDS if re.search(r"tools/(dist|slurm)_\w+\.sh", line)]
 
 
@@ -52,7 +61,9 @@ def in_root(monkeypatch):
 def test_there_is_something_to_try():
     assert len(TOOLS) >= 3
     assert len(SCRIPTS) >= 4
-    assert len(TOOLS) + len(SCRIPTS) + 2 == len(COMMANDS), "and the two commands at the top"
+    assert len(CLI) >= 3
+    together = len(TOOLS) + len(CLI) + len(SCRIPTS) + 2
+    assert together == len(COMMANDS), "and the two commands at the top"
 
 
 def test_every_file_that_is_named_exists():
@@ -137,6 +148,42 @@ def test_help_knows_the_options(tool):
     assert len(named) >= 6
     of_training = {"--resume", "--amp", "--deterministic", "--detect-anomaly"}
     assert named - listed == (set() if tool == "train" else of_training)
+
+
+@pytest.mark.parametrize("line", CLI)
+def test_commands_of_the_toolkit_parse(line):
+    """They run in tests/test_docs_translate.py, test_docs_demo_page.py and test_docs_export.py."""
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(dest="command", action=Commands)
+    commands.add("mcltoolkit", add_commands)
+    words = shlex.split(line)[1:]
+    parsed = parser.parse_args(words)
+    assert callable(parsed.run)
+    assert parsed.command == words[0]
+    assert parsed.checkpoint == words[1]
+
+
+def test_three_lines_translate(tmp_path, monkeypatch, tiny_config):
+    (code,) = [block for block in blocks("python") if "load_model" in block]
+    checkpoint = tmp_path / "work_dirs" / "demo" / "iter_400.pth"
+    checkpoint.parent.mkdir(parents=True)
+    scenes = SyntheticScenes(split="test", length=1, size=(32, 32))
+    torch.manual_seed(0)
+    config = load_config(tiny_config)
+    content = {
+        "config": config._cfg_dict.to_dict(),
+        "state_dict": MODELS.build(config.model).state_dict(),
+        "meta": {"dataset_meta": scenes.metainfo},
+    }
+    torch.save(content, checkpoint)
+    sample = scenes[0]
+    for name in ("labels", "exemplar_labels"):
+        labels = getattr(sample, name).numpy().astype(np.uint8)
+        Image.fromarray(labels).save(tmp_path / f"{name}.png")
+    Image.fromarray(to_uint8(sample.exemplar)).save(tmp_path / "exemplar.png")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert Image.open(tmp_path / "output.png").size == (32, 32)
 
 
 def test_the_plugins_command_exists(capsys):

@@ -23,7 +23,7 @@ from mcltoolkit.engine.launch import (
     test,
     train,
 )
-from mcltoolkit.files import write_json
+from mcltoolkit.metrics.results import Result, read_results, write_results
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,13 +62,16 @@ def main() -> None:
             "pretrained features": "none: VGG-19 terms are replaced by pixel terms in this demo",
         },
     )
-    metrics["psnr_untrained"] = untrained["psnr"]
-    metrics["train_seconds"] = seconds
-    write_json(work_dir / "metrics.json", metrics)
+    results = read_results(work_dir / "metrics.json")
+    before = read_results(work_dir / "untrained" / "metrics.json")
+    results["psnr_untrained"] = before["psnr"]
+    timing = {"protocol": "wall-clock-seconds-1", "steps": runner.max_iters}
+    results["train_seconds"] = Result(seconds, timing)
+    write_results(work_dir / "metrics.json", results)
     print(
         f"\nOutput against truth       {metrics['psnr']:6.2f} dB"
         f"\nExemplar copied as it is   {metrics['psnr_copy_exemplar']:6.2f} dB"
-        f"\nUntrained network          {metrics['psnr_untrained']:6.2f} dB"
+        f"\nUntrained network          {untrained['psnr']:6.2f} dB"
         f"\nLabels matched right       {100 * metrics['label_accuracy']:6.1f} %"
         f"\n\nOpen {work_dir / 'report.html'} in a browser; numbers are in "
         f"{work_dir / 'metrics.json'}, pictures in {work_dir / 'grids'}."

@@ -11,7 +11,8 @@ from mcltoolkit.ablation.matrix import slug
 from mcltoolkit.ablation.plan import Evaluation, Run
 from mcltoolkit.ablation.settings import differences, training_part, write_difference
 from mcltoolkit.engine.checkpoints import latest_checkpoint
-from mcltoolkit.errors import ConfigError
+from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.metrics.results import read_results
 
 NOT_RUN = "not run yet"
 
@@ -43,6 +44,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def measured_in(path: Path) -> dict[str, float] | None:
+    """Values by name of a `metrics.json`; None where there is none in today's format."""
+    try:
+        return {name: result.value for name, result in read_results(path).items()}
+    except DataError:
+        return None
+
+
 def read_result(run: Run) -> Result | None:
     """The result of a run, or None if it is not finished.
 
@@ -52,11 +61,11 @@ def read_result(run: Run) -> Result | None:
     told = read_json(run.result_file) or {}
     metrics: dict[str, float] = {}
     for evaluation in run.evaluations:
-        measured = read_json(evaluation.metrics_file)
+        measured = measured_in(evaluation.metrics_file)
         if measured is None:
             return None
         for name, value in measured.items():
-            metrics[f"{evaluation.name}/{name}"] = float(value)
+            metrics[f"{evaluation.name}/{name}"] = value
     return Result(metrics, told.get("steps"), told.get("train_seconds"))
 
 
@@ -84,7 +93,7 @@ def trained(run: Run) -> dict[str, Any] | None:
 
 def _why(run: Run) -> str:
     if trained(run) is not None:
-        missing = [e for e in run.evaluations if read_json(e.metrics_file) is None]
+        missing = [e for e in run.evaluations if measured_in(e.metrics_file) is None]
         return "; ".join(_why_test(run, evaluation) for evaluation in missing)
     try:
         newest = Path(latest_checkpoint(run.train_dir)).stem

@@ -24,7 +24,7 @@ from mmengine.runner import Runner
 
 import mcltoolkit
 from mcltoolkit.ablation.plan import Run
-from mcltoolkit.ablation.results import read_json
+from mcltoolkit.ablation.results import measured_in, read_json
 from mcltoolkit.ablation.settings import as_python, training_part
 from mcltoolkit.engine.checkpoints import checkpoints_in, latest_checkpoint
 from mcltoolkit.engine.config import load_config
@@ -92,7 +92,7 @@ def work(folder: Path) -> None:
     checkpoint = str(folder / "train" / ended["checkpoint"])
     evaluations = {}
     for name, place in told["evaluations"].items():
-        if read_json(folder / place / "metrics.json") is None:
+        if measured_in(folder / place / "metrics.json") is None:
             test(
                 load_config(folder / place / "config.py", work_dir=str(folder / place)),
                 checkpoint,
@@ -100,7 +100,7 @@ def work(folder: Path) -> None:
                 title=f"{told['title']}: {name}",
                 scalars_file=scalars_file(folder / "train"),
             )
-        metrics = read_json(folder / place / "metrics.json")
+        metrics = measured_in(folder / place / "metrics.json")
         evaluations[name] = {"folder": place, "metrics": metrics}
     write_json(folder / "result.json", {**told, **ended, **_versions(), "evaluations": evaluations})
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mcltoolkit.metrics.coarsened import coarsened, stride_of
-from mcltoolkit.metrics.sample_metric import SampleMetric, measure_matches
+from mcltoolkit.metrics.sample_metric import SampleMetric, match_facts, measure_matches
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Match, Prediction
 
@@ -51,6 +51,12 @@ def cycle_error(match: Match, block: int = 512) -> Tensor:
 @METRICS.register_module()
 class CycleError(SampleMetric):
     """Mean cycle error over samples. Key: `cycle_error`, in grid cells; 0 is perfect."""
+
+    protocols = {"cycle_error": "cycle-error-hard-1"}
+
+    def facts_of(self, sample: Prediction) -> dict[str, str]:
+        """The grids, in whose cells the error is told."""
+        return match_facts(sample)
 
     def measure(self, samples: Sequence[Prediction]) -> list[dict[str, float]]:
         """Value of each sample of a batch."""

@@ -7,6 +7,7 @@ All are computed per image in the range [0, 1] and averaged over images.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -61,6 +62,14 @@ class ImageQuality(SampleMetric):
         ConfigError: torchmetrics is not installed.
     """
 
+    protocols = {
+        "psnr": "psnr-torchmetrics-1",
+        "ssim": "ssim-torchmetrics-gaussian11-1",
+        "l1": "l1-1",
+        "psnr_warped": "psnr-torchmetrics-1",
+        "psnr_copy_exemplar": "psnr-torchmetrics-1",
+    }
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         _torchmetrics()  # fail before training, not at the first evaluation
@@ -68,6 +77,11 @@ class ImageQuality(SampleMetric):
     def measure(self, samples: Sequence[Prediction]) -> list[dict[str, float]]:
         """Values of each sample of a batch."""
         return [_measure(sample) for sample in samples]
+
+    def passport(self, key: str = "") -> dict[str, Any]:
+        """See `MeasuredMetric`."""
+        told = {**super().passport(key), "value_range": "[0, 1]", "resize": "none"}
+        return told if key == "l1" else {**told, "library": f"torchmetrics {_version()}"}
 
 
 def _measure(sample: Prediction) -> dict[str, float]:
@@ -78,15 +92,20 @@ def _measure(sample: Prediction) -> dict[str, float]:
         "psnr": psnr(sample.fake, truth),
         "ssim": ssim(sample.fake, truth),
         "l1": l1(sample.fake, truth),
-        "psnr_warped": psnr(sample.warped, truth),
     }
-    if sample.exemplar.shape == truth.shape:
+    if sample.warped is not None:
+        values["psnr_warped"] = psnr(sample.warped, truth)
+    if sample.exemplar is not None and sample.exemplar.shape == truth.shape:
         values["psnr_copy_exemplar"] = psnr(sample.exemplar, truth)
     return values
 
 
 def _unit_range(image: Tensor) -> Tensor:
     return ((image.detach().float() + 1) / 2).clamp(0, 1)
+
+
+def _version() -> str:
+    return version("torchmetrics")
 
 
 def _torchmetrics() -> ModuleType:

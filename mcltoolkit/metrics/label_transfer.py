@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from mcltoolkit.errors import DataError
+from mcltoolkit.metrics.measured import MeasuredMetric, size_of
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Prediction
 
@@ -67,7 +67,7 @@ def label_miou(counts: Tensor, ignore_label: int | None = None) -> float:
 
 
 @METRICS.register_module()
-class LabelTransfer(BaseMetric):
+class LabelTransfer(MeasuredMetric):
     """Pixel accuracy and mIoU of label transfer at grid size, over all positions of the data set.
 
     Keys: `label_accuracy`, `label_miou`; none where no position counts.
@@ -75,29 +75,56 @@ class LabelTransfer(BaseMetric):
     Args:
         ignore_label: label of unknown positions (0 for ADE20K), or None.
         options: those of mmengine's `BaseMetric` (`collect_device`, `prefix`, `collect_dir`).
+
+    Attributes:
+        per_class: after `evaluate`, on the main process: positions by class that occurs, `hits`,
+            `transferred` and `true` as in `transfer_counts`.
     """
 
-    default_prefix = ""
+    protocols = {
+        "label_accuracy": "label-transfer-accuracy-1",
+        "label_miou": "label-transfer-miou-occurring-1",
+    }
 
     def __init__(self, ignore_label: int | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.ignore_label = ignore_label
+        self.per_class: dict[int, dict[str, int]] = {}
 
-    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
-        """Count one batch of `Prediction`s; one entry a sample, as collection needs.
+    def measure(self, samples: Sequence[Prediction]) -> list[list[list[int]]]:
+        """Counts of each sample of a batch, see `transfer_counts`.
 
         Raises:
             DataError: a sample without labels of the condition or of the exemplar.
         """
-        for sample in data_samples:
-            warped, labels = _labels(sample)
-            self.results.append(transfer_counts(warped, labels, self.ignore_label).tolist())
+        return [transfer_counts(*_labels(sample), self.ignore_label).tolist() for sample in samples]
 
-    def compute_metrics(self, results: list[list[list[int]]]) -> dict[str, float]:
-        """Accuracy and mIoU of the summed counts."""
-        if not results:
+    def values_of(self, entry: list[list[int]]) -> dict[str, float]:
+        """Accuracy and mIoU of a sample."""
+        return self._scores(torch.tensor(entry))
+
+    def reduce(self, entries: list[list[list[int]]]) -> dict[str, float]:
+        """Accuracy and mIoU of the summed counts; keeps the counts of each class."""
+        self.per_class = {}
+        if not entries:
             return {}
-        counts = torch.tensor(results).sum(0)
+        counts = torch.tensor(entries).sum(0)
+        for index, (hits, transferred, true) in enumerate(counts.T.tolist()):
+            if transferred or true:
+                self.per_class[index] = {"hits": hits, "transferred": transferred, "true": true}
+        return self._scores(counts)
+
+    def facts_of(self, sample: Prediction) -> dict[str, str]:
+        """The grid on which labels are compared."""
+        assert sample.warped_labels is not None
+        return {"grid": size_of(sample.warped_labels)}
+
+    def passport(self, key: str = "") -> dict[str, Any]:
+        """See `MeasuredMetric`."""
+        told = {"ignore_label": self.ignore_label, "resize": "labels to the grid, nearest"}
+        return {**super().passport(key), **told}
+
+    def _scores(self, counts: Tensor) -> dict[str, float]:
         if not counts[2].any():
             return {}
         return {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mcltoolkit.metrics.coarsened import coarsened
-from mcltoolkit.metrics.sample_metric import SampleMetric, measure_matches
+from mcltoolkit.metrics.sample_metric import SampleMetric, match_facts, measure_matches
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Match, Prediction
 
@@ -44,6 +44,15 @@ def match_entropy(match: Match, block: int = 512) -> tuple[Tensor, Tensor]:
 @METRICS.register_module()
 class MatchEntropy(SampleMetric):
     """Means over samples of `match_entropy` and `match_coverage`; see the function."""
+
+    protocols = {
+        "match_entropy": "match-entropy-normalised-1",
+        "match_coverage": "match-coverage-1",
+    }
+
+    def facts_of(self, sample: Prediction) -> dict[str, str]:
+        """The grids, on whose size both values depend."""
+        return match_facts(sample)
 
     def measure(self, samples: Sequence[Prediction]) -> list[dict[str, float]]:
         """Values of each sample of a batch."""

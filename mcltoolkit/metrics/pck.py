@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.metrics.coarsened import coarsened
+from mcltoolkit.metrics.measured import MeasuredMetric
+from mcltoolkit.metrics.sample_metric import match_facts
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Match, Prediction
 
@@ -94,7 +95,7 @@ def pck_counts(
 
 
 @METRICS.register_module()
-class PCK(BaseMetric):
+class PCK(MeasuredMetric):
     """Share of right matches, over all grid positions of the data set whose match is known.
 
     Keys: `pck@ALPHA` for each alpha; none where no position counts. A cell's own size sets a
@@ -111,8 +112,6 @@ class PCK(BaseMetric):
         ConfigError: no alpha, or one that is not above 0.
     """
 
-    default_prefix = ""
-
     def __init__(
         self, alphas: Sequence[float] = (0.05, 0.1), soft: bool = False, **options: Any
     ) -> None:
@@ -125,24 +124,39 @@ class PCK(BaseMetric):
         self.alphas = list(alphas)
         self.soft = soft
 
-    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
-        """Count one batch of `Prediction`s; one entry a sample, as collection needs.
+    def measure(self, samples: Sequence[Prediction]) -> list[list[int]]:
+        """Counts of each sample of a batch, see `pck_counts`.
 
         Raises:
             DataError: a sample whose true match is not known.
         """
         matched: dict[int, Tensor] = {}
-        for sample in data_samples:
+        counts = []
+        for sample in samples:
             known, match = _known(sample), coarsened(sample.match)
             if id(sample.match) not in matched:
                 matched[id(sample.match)] = matched_positions(match, self.soft)
             true = true_positions(known, match.grid, match.exemplar_grid)
             found = matched[id(sample.match)][sample.index].to(true.device)
-            self.results.append(pck_counts(found, true, match.exemplar_grid, self.alphas))
+            counts.append(pck_counts(found, true, match.exemplar_grid, self.alphas))
+        return counts
 
-    def compute_metrics(self, results: list[list[int]]) -> dict[str, float]:
+    def values_of(self, entry: list[int]) -> dict[str, float]:
+        """Shares of a sample's counts."""
+        return self.reduce([entry])
+
+    def facts_of(self, sample: Prediction) -> dict[str, str]:
+        """The grids, whose longer side is the unit of the distance."""
+        return match_facts(sample)
+
+    def passport(self, key: str = "") -> dict[str, Any]:
+        """See `MeasuredMetric`."""
+        position = "mean under the weights" if self.soft else "heaviest"
+        return {**super().passport(key), "protocol": "pck-1", "matched_position": position}
+
+    def reduce(self, entries: list[list[int]]) -> dict[str, float]:
         """Shares of the summed counts."""
-        *right, counted = torch.tensor(results).sum(0).tolist() if results else [0]
+        *right, counted = torch.tensor(entries).sum(0).tolist() if entries else [0]
         if not counted:
             return {}
         return {

@@ -1,45 +1,46 @@
-"""What the metrics share: one plain entry a sample, averaged at the end.
-
-mmengine collects the entries of all ranks, puts them back into data-set order and cuts off the
-samples that padding repeated. That only works if every sample leaves exactly one entry, also one
-that the metric does not count.
-"""
+"""Metrics that are means over samples of numbers measured on each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from mcltoolkit.metrics.coarsened import coarsened, stride_of
+from mcltoolkit.metrics.measured import MeasuredMetric, size_of
 from mcltoolkit.structures import Match, Prediction
 
 
-class SampleMetric(BaseMetric):
-    """Base of metrics that are means over samples of numbers measured on each.
-
-    Keys carry no prefix unless one is given.
-    """
-
-    # mmengine warns about a prefix of None, and puts none before the keys for an empty one.
-    default_prefix = ""
+class SampleMetric(MeasuredMetric):
+    """Base of metrics that are means over samples of numbers measured on each."""
 
     def measure(self, samples: Sequence[Prediction]) -> list[dict[str, float]]:
         """Values by key for each sample of a batch; {} for a sample that does not count."""
         raise NotImplementedError
 
-    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
-        """Measure one batch of `Prediction`s."""
-        self.results.extend(self.measure(data_samples))
+    def values_of(self, entry: dict[str, float]) -> dict[str, float]:
+        """The entry itself."""
+        return entry
 
-    def compute_metrics(self, results: list[dict[str, float]]) -> dict[str, float]:
+    def reduce(self, entries: list[Any]) -> dict[str, float]:
         """Mean of each key over the samples that have it; keys that no sample has are left out."""
         values: dict[str, list[float]] = {}
-        for entry in results:
+        for entry in entries:
             for key, value in entry.items():
                 values.setdefault(key, []).append(value)
         return {key: sum(found) / len(found) for key, found in values.items()}
+
+
+def match_facts(sample: Prediction) -> dict[str, str]:
+    """What the passport of a metric of the match tells: the two grids, and the blocks of cells on
+    which a large match is measured."""
+    match = sample.match
+    return {
+        "grid": size_of(match.grid),
+        "exemplar_grid": size_of(match.exemplar_grid),
+        "measured_blocks": str(stride_of(coarsened(match))),
+    }
 
 
 def measure_matches(

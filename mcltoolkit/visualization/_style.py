@@ -55,6 +55,41 @@ dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 pre { margin: 8px 0 0; padding: 12px; overflow-x: auto; font-size: 13px; line-height: 1.45;
   background: var(--page); border-radius: 8px; }
 summary { cursor: pointer; color: var(--accent); }
+td details { margin-top: 4px; }
+td dl { font-size: 13px; margin-top: 6px; gap: 2px 14px; }
+.bars { display: grid; gap: 8px; margin-top: 14px; }
+.bar { display: grid; grid-template-columns: minmax(7em, 14em) 1fr minmax(11em, auto);
+  gap: 4px 14px; align-items: center; font-size: 14px; }
+.bar span { overflow-wrap: anywhere; }
+.bar i { display: block; height: 16px; border-radius: 4px; background: var(--page);
+  border: 1px solid var(--line); overflow: hidden; }
+.bar b { display: block; height: 100%; min-width: 1px;
+  border-right: 1px solid rgba(128, 128, 128, .6); }
+.bar small { color: var(--muted); font-size: 13px; font-variant-numeric: tabular-nums; }
+.inspectors { margin-top: 14px; }
+.inspector + .inspector { margin-top: 20px; }
+.inspectors.live .inspector { margin-top: 0; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 14px; max-width: 860px;
+  align-items: start; }
+.stage { position: relative; border-radius: 4px; overflow: hidden; }
+.stage img { border-radius: 0; }
+.stage.pale img { filter: saturate(.35) brightness(.72); }
+.stage canvas { position: absolute; inset: 0; width: 100%; height: 100%; cursor: crosshair;
+  touch-action: pan-y; }
+.stage canvas:focus-visible { outline: 3px solid var(--accent); outline-offset: -3px; }
+.says { font-size: 15px; margin: 10px 0 4px; min-height: 3em; }
+.choices { display: flex; flex-wrap: wrap; gap: 8px; margin: 0 0 14px; }
+.choices button { padding: 3px; border: 2px solid var(--line); border-radius: 8px;
+  background: none; cursor: pointer; }
+.choices button[aria-pressed=true] { border-color: var(--accent); }
+.choices img { width: 52px; height: 52px; object-fit: cover; }
+.wide { overflow-x: auto; }
+.images.fit { grid-template-columns: repeat(auto-fill, minmax(130px, 1fr)); }
+.plain th { min-width: 7em; }
+.plain th, .plain td { overflow-wrap: normal; }
+.plain thead th { font-size: 14px; border-top: 0; }
+.plain td.best { font-weight: 700; color: var(--accent); }
+.plain td.set { font-size: 13px; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 640px) {
   main { padding: 24px 12px 40px; }
   h1 { font-size: 25px; margin-bottom: 20px; }
@@ -64,14 +99,19 @@ summary { cursor: pointer; color: var(--accent); }
   .tile { padding: 12px 14px; }
   .tile b { font-size: 22px; }
   .images { grid-template-columns: repeat(min(3, var(--columns)), 1fr); }
+  .images.fit { grid-template-columns: repeat(3, 1fr); }
+  .plain :is(th, td) { font-size: 14px; padding-right: 12px; white-space: normal; }
   .match { grid-template-columns: 1fr 1fr; }
   .match > :first-child { grid-column: 1 / -1; }
-  tr { display: grid; grid-template-columns: 1fr auto; border-top: 1px solid var(--line);
-    padding: 9px 0; }
-  th, td { border: 0; padding: 0; min-width: 0; font-size: 15px; }
-  td.value { padding-left: 14px; text-align: right; white-space: normal; }
+  table:not(.plain) tr { display: grid; grid-template-columns: 1fr auto; padding: 9px 0;
+    border-top: 1px solid var(--line); }
+  table:not(.plain) :is(th, td) { border: 0; padding: 0; min-width: 0; font-size: 15px; }
+  table:not(.plain) td.value { padding-left: 14px; text-align: right; white-space: normal; }
   td.words { grid-column: 1 / -1; }
-  thead { display: none; }
+  table:not(.plain) thead { display: none; }
+  .bar { grid-template-columns: 1fr auto; }
+  .bar i { grid-column: 1 / -1; grid-row: 2; }
+  .pair { gap: 10px; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: 8px; }
 }

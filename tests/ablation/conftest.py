@@ -9,7 +9,7 @@ import yaml
 
 from mcltoolkit.ablation.matrix import read_matrix
 from mcltoolkit.ablation.plan import plan
-from mcltoolkit.files import write_json
+from mcltoolkit.metrics.results import Result, write_results
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,6 +77,6 @@ def finish():
             evaluation.folder.mkdir(parents=True, exist_ok=True)
             head = f"{evaluation.name}/"
             own = {k.removeprefix(head): v for k, v in metrics.items() if k.startswith(head)}
-            write_json(evaluation.metrics_file, own)
+            write_results(evaluation.metrics_file, {n: Result(v) for n, v in own.items()})
 
     return put

@@ -7,7 +7,7 @@ from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.files import save_whole
 from mcltoolkit.engine.launch import read_metrics, run_tool, scalars_file
 from mcltoolkit.errors import ConfigError, DataError
-from mcltoolkit.files import write_json
+from mcltoolkit.metrics.results import Result, write_results
 
 
 def touch(folder, *names):
@@ -24,7 +24,8 @@ def test_the_newest_log_is_found(tmp_path):
 
 
 def test_metrics_are_read_as_written(tmp_path):
-    write_json(tmp_path / "metrics.json", {"psnr": 12.25, "ssim": 0.5})
+    written = {"psnr": Result(12.25, {"protocol": "psnr-1"}), "ssim": Result(0.5)}
+    write_results(tmp_path / "metrics.json", written)
     assert read_metrics(tmp_path / "metrics.json") == {"psnr": 12.25, "ssim": 0.5}
 
 

@@ -1,6 +1,5 @@
 """tools/convert_checkpoint.py and tools/translate.py, and what the other tools make of the file."""
 
-import json
 import sys
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mcltoolkit.engine.launch import read_metrics
 from mcltoolkit.inference import load_model, translate
 
 CONVERT, TRANSLATE = "tools/convert_checkpoint.py", "tools/translate.py"
@@ -62,7 +62,7 @@ def test_convert_translate_test_and_train_on(
         "--work-dir", tmp_path / "work",
     )  # fmt: skip
     assert "holds no discriminator: it keeps its initial weights" in done.stdout + done.stderr
-    assert "psnr" in json.loads((tmp_path / "work" / "test" / "metrics.json").read_text())
+    assert "psnr" in read_metrics(tmp_path / "work" / "test" / "metrics.json")
     tool(sys.executable, "tools/train.py", tmp_path / "config.py", "--work-dir", tmp_path / "work")
     trained = torch.load(tmp_path / "work" / "iter_1.pth", weights_only=True)["state_dict"]
     start = torch.load(tmp_path / "ours.pth", weights_only=True)["state_dict"]

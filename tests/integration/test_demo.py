@@ -1,9 +1,10 @@
 """tools/demo.py, shortened: the files that the README promises."""
 
-import json
 import sys
 
 import pytest
+
+from mcltoolkit.metrics.results import read_results
 
 pytestmark = pytest.mark.integration
 
@@ -15,12 +16,14 @@ def test_demo_writes_metrics_pictures_and_a_report_with_curves(tool, tmp_path):
         "val_dataloader.dataset.length=2", "test_dataloader.dataset.length=3",
         "default_hooks.logger.interval=1",
     )  # fmt: skip
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    results = read_results(tmp_path / "metrics.json")
+    metrics = {name: result.value for name, result in results.items()}
+    assert all(result.passport["protocol"] != "unknown" for result in results.values())
     wanted = {"psnr", "psnr_copy_exemplar", "psnr_untrained", "label_accuracy", "train_seconds"}
     assert wanted <= set(metrics)
-    untrained = json.loads((tmp_path / "untrained" / "metrics.json").read_text())
-    assert metrics["psnr_untrained"] == untrained["psnr"]
-    assert metrics["psnr"] != untrained["psnr"]
+    untrained = read_results(tmp_path / "untrained" / "metrics.json")
+    assert results["psnr_untrained"] == untrained["psnr"]
+    assert metrics["psnr"] != untrained["psnr"].value
     assert f"{metrics['psnr']:.2f} dB" in done.stdout
     report = (tmp_path / "report.html").read_text()
     assert report.count("data:image/svg+xml") >= 5, "loss and metric curves"

@@ -1,10 +1,11 @@
 """The real commands on the tiny scenes."""
 
-import json
 import sys
 
 import pytest
 import torch
+
+from mcltoolkit.engine.launch import read_metrics
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +38,7 @@ def test_train_then_resume_equals_an_uninterrupted_run_then_test(
     assert largest_difference(weights(whole / "iter_6.pth"), checkpoint["state_dict"]) == 0.0
 
     tool(sys.executable, "tools/test.py", tiny_config, whole / "iter_6.pth", "--work-dir", whole)
-    metrics = json.loads((whole / "test" / "metrics.json").read_text())
+    metrics = read_metrics(whole / "test" / "metrics.json")
     assert {"psnr", "psnr_copy_exemplar", "label_accuracy"} <= set(metrics)
     assert 0 <= metrics["label_accuracy"] <= 1
     report = (whole / "test" / "report.html").read_text()

@@ -1,4 +1,7 @@
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from mcltoolkit.metrics import (
     CycleError,
@@ -11,20 +14,55 @@ from mcltoolkit.registry import METRICS
 
 
 class Lengths(SampleMetric):
+    protocols = {"length": "length-1", "first": "first-2"}
+
     def measure(self, samples):
-        return [{"length": len(s), **({"first": ord(s[0])} if s else {})} for s in samples]
+        names = [sample.name for sample in samples]
+        return [{"length": len(s), **({"first": ord(s[0])} if s else {})} for s in names]
+
+
+def named(*names, size=(4, 6)):
+    return [SimpleNamespace(name=name, fake=torch.zeros(3, *size)) for name in names]
 
 
 def test_each_key_is_averaged_over_the_samples_that_have_it():
     metric = Lengths()
-    metric.process(None, ["ab", ""])
-    metric.process(None, ["c"])
+    metric.process(None, named("ab", ""))
+    metric.process(None, named("c"))
     assert metric.evaluate(3) == {"length": 1.0, "first": (97 + 99) / 2}
+
+
+def test_values_of_samples_stay_under_their_names():
+    metric = Lengths()
+    metric.process(None, named("ab", "c", "ab", "padding"))
+    metric.evaluate(3)
+    assert metric.per_sample == {
+        "ab": {"length": 2, "first": 97},
+        "c": {"length": 1, "first": 99},
+        "ab#2": {"length": 2, "first": 97},
+    }
+    metric.process(None, named("d"))
+    metric.evaluate(1)
+    assert set(metric.per_sample) == {"d"}, "those of the last evaluation"
+
+
+def test_a_passport_tells_protocol_count_and_sizes_of_each_value():
+    metric = Lengths(prefix="val")
+    metric.process(None, named("ab", ""))
+    metric.process(None, named("c", size=(2, 2)))
+    metric.evaluate(3)
+    shared = {"image_size": "2x2, 4x6", "file_format": "none: tensors of the network"}
+    assert metric.passports() == {
+        "val/length": {"protocol": "length-1", "samples": 3, **shared},
+        "val/first": {"protocol": "first-2", "samples": 2, **shared},
+    }
+    assert metric.passport("first") == metric.passports()["val/first"]
+    assert metric.passport() == metric.passports()["val/length"]
 
 
 def test_prefix_is_empty_unless_given():
     metric = Lengths(prefix="val")
-    metric.process(None, ["ab"])
+    metric.process(None, named("ab"))
     assert set(metric.evaluate(1)) == {"val/length", "val/first"}
 
 
