@@ -19,10 +19,13 @@ from mcltoolkit.engine.explain_tables import print_differences, print_explanatio
 from mcltoolkit.engine.launch import run_tool
 from mcltoolkit.engine.provenance import differences
 from mcltoolkit.engine.replay import replay
+from mcltoolkit.export import command as export_command
 from mcltoolkit.hookspecs import CONTRACT_VERSION, ENTRY_POINT_GROUP
+from mcltoolkit.inference import command as translate_command
 from mcltoolkit.plugin_template import KINDS, new_plugin
 from mcltoolkit.plugins import BUILTIN, plugin_reports
-from mcltoolkit.web.command import add_command as add_demo
+from mcltoolkit.visualization import command as report_command
+from mcltoolkit.web import command as demo_command
 
 REGISTERING = "register_components"
 
@@ -81,6 +84,8 @@ def show_replay(options: argparse.Namespace) -> int:
 
 def add_commands(commands: Commands) -> None:
     """The toolkit's own commands."""
+    translate_command.add_command(commands)
+    export_command.add_command(commands)
     plugins = commands.add_parser("plugins", help="list plugins and what each registers")
     plugins.set_defaults(run=show_plugins)
     creating = commands.add_parser(
@@ -116,7 +121,8 @@ def add_commands(commands: Commands) -> None:
         "--diff", metavar="CONFIG", help="show only in which settings the two configs differ"
     )
     explaining.set_defaults(run=show_explanation)
-    add_demo(commands)
+    report_command.add_command(commands)
+    demo_command.add_command(commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

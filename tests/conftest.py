@@ -10,6 +10,7 @@ import torch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # before an installed package `tests`, here and in processes of tests
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ activation_checkpointing = None  # modules to compute twice, such as ["translato
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=50),
+    logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(
         type="CheckpointHook", interval=5000, by_epoch=False, max_keep_ckpts=3, save_last=True
@@ -29,6 +29,7 @@ custom_hooks = [
     dict(type="ProgressHook"),
     dict(type="LossAuditHook"),
     dict(type="GridHook"),
+    dict(type="CurvesHook"),
     dict(type="SkippedSamplesHook"),
     dict(type="NonFiniteHook", policy="stop"),  # or "skip" the step
     dict(type="CollapseAlarmHook", interval=50, begin=1000, patience=10),

@@ -129,8 +129,9 @@ class CelebAHQMasks(RecordDataset):
 
     Args:
         palette: 19 display colours, RGB in 0..255; None generates them.
-        data_root, split, exemplar_list, exemplar_split, max_samples, geometry, exemplar_geometry,
-            exemplar_choice, seed: see `CelebAHQEdges`.
+        data_root, split, exemplar_list, exemplar_split, max_samples, geometry: see
+            `CelebAHQEdges`.
+        exemplar_geometry, exemplar_choice, seed: see `CelebAHQEdges`.
 
     Raises:
         DataError: a file is missing or malformed; the message names it.

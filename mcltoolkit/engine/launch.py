@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
@@ -20,6 +21,7 @@ from mcltoolkit.engine.agreement import cpu_group
 from mcltoolkit.engine.checkpoints import newest_whole, nothing_to_resume
 from mcltoolkit.engine.config import check_writable
 from mcltoolkit.engine.distributed import init_process_group
+from mcltoolkit.engine.hooks import ReportHook
 from mcltoolkit.engine.modes import modes
 from mcltoolkit.engine.runner import TranslationRunner
 from mcltoolkit.engine.stopping import TrainingStopped
@@ -27,6 +29,7 @@ from mcltoolkit.errors import ConfigError, ToolkitError
 from mcltoolkit.launcher.ending import announce_rank, end_with, leave_group
 from mcltoolkit.metrics.results import read_results
 from mcltoolkit.registry import MODEL_WRAPPERS
+from mcltoolkit.visualization.scalars import Files
 
 QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -81,20 +84,21 @@ def test(
     out_dir: str | None = None,
     title: str | None = None,
     facts: dict[str, Any] | None = None,
-    scalars_file: str | None = None,
+    scalars_file: Files | None = None,
     samples: int = 8,
 ) -> dict[str, float]:
-    """Evaluate on the test set, writing `metrics.json`, `grid.png` and `report.html`.
+    """Evaluate on the test set, writing `metrics.json`, `grid.png`, `report.html` and `record/`.
 
     Args:
         config: from `load_config`.
         checkpoint: file to test; None tests the untrained network.
-        out_dir: folder of the three files; default `WORK_DIR/test`.
+        out_dir: folder of the files; default `WORK_DIR/test`.
         title, facts, scalars_file, samples: see `ReportHook`.
 
     Returns:
         Metrics by name.
     """
+    whole = config._cfg_dict.to_dict()
     config = _prepare(config)
     out_dir = out_dir or str(Path(config.work_dir) / "test")
     check_writable(out_dir)
@@ -108,14 +112,18 @@ def test(
         samples=samples,
         title=title or f"Test of {Path(config.filename or 'config').stem}",
         facts={"checkpoint": checkpoint or "none (untrained)", **(facts or {})},
-        scalars_file=scalars_file,
+        scalars_file=_as_text(scalars_file),
     )
     config.custom_hooks = [*hooks, report]
     for name in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
         config[name] = None
     for name in ("val_dataloader", "val_cfg", "val_evaluator"):
         config[name] = None
-    return TranslationRunner.from_cfg(config).test()
+    runner = TranslationRunner.from_cfg(config)
+    for hook in runner.hooks:
+        if isinstance(hook, ReportHook):
+            hook.config = whole
+    return runner.test()
 
 
 def scalars_file(work_dir: str | Path) -> str | None:
@@ -161,6 +169,7 @@ def _prepare(config: Config) -> Config:
         os.environ.setdefault(name, value)
     config = Config(config._cfg_dict.to_dict(), filename=config.filename)
     check_writable(config.work_dir)
+    _check_backends(config)
     timeout = ((config.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
     init_process_group(config.launcher, timeout)
     agreement.patience = timeout
@@ -174,6 +183,13 @@ def _prepare(config: Config) -> Config:
         print_log("no CUDA: ranks run on the CPU with gloo", logger="current")
     _check_devices(config)
     return config
+
+
+def _as_text(files: Files | None) -> str | list[str] | None:
+    """Paths as a config can hold them."""
+    if files is None or isinstance(files, str | os.PathLike):
+        return None if files is None else os.fspath(files)
+    return [os.fspath(file) for file in files]
 
 
 def _to_resume(work_dir: str, resume: bool | str) -> str | None:
@@ -215,6 +231,17 @@ def _choose_wrapper(config: Config) -> None:
     if wrapper.type == "mcltoolkit.SeparateDDP" and not torch.cuda.is_available():
         wrapper.device_ids = None
     config.model_wrapper_cfg = wrapper
+
+
+def _check_backends(config: Config) -> None:
+    """WandB is no dependency; mmengine would tell only after the data are read."""
+    backends = (config.get("visualizer") or {}).get("vis_backends") or []
+    wanted = any(str(b.get("type", "")).endswith("WandbVisBackend") for b in backends)
+    if wanted and importlib.util.find_spec("wandb") is None:
+        raise ConfigError(
+            "visualizer.vis_backends has a WandbVisBackend, but wandb is not installed; run "
+            "`pip install mcltoolkit[wandb]`, or take the backend out"
+        )
 
 
 def _check_devices(config: Config) -> None:

@@ -170,10 +170,19 @@ def _request(
     return Request(condition, tuple(shares), regions or {}, name)
 
 
-def _options(size: Wanted, batch_size: int) -> dict[str, Any]:
+def check_batch_size(batch_size: int) -> int:
+    """The batch size itself.
+
+    Raises:
+        ConfigError: it is no whole number >= 1.
+    """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size!r}; allowed are whole numbers >= 1")
-    return {"size": check_size(size), "batch_size": batch_size}
+    return batch_size
+
+
+def _options(size: Wanted, batch_size: int) -> dict[str, Any]:
+    return {"size": check_size(size), "batch_size": check_batch_size(batch_size)}
 
 
 def _is_list(value: Any) -> bool:

@@ -67,7 +67,8 @@ def read_pair(exemplar: Exemplar, model: TranslationModel) -> Pair:
         raise ConfigError(
             f"this model compares the exemplar's condition too "
             f"({type(model.translator.correspondence).__name__} with mask_mix): give the {kind} of "
-            f"{exemplar.name} with --exemplar-condition, in Python exemplar_condition=..."
+            f"{exemplar.name} with --exemplar-condition (of a region with --region-condition), in "
+            f"Python as Exemplar(picture, condition)"
         )
     picture = read_exemplar(exemplar.picture)
     if exemplar.condition is None:

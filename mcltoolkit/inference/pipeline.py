@@ -168,10 +168,13 @@ def _weighed(request: Request, batch: Batch) -> tuple[list[Exemplar], list[torch
     assert batch.labels is not None, "regions are refused for maps"
     rest, masks = region_weights(batch.labels, list(request.regions), [share for _, share in given])
     exemplars += request.regions.values()
-    counting = [(e, w) for e, w in zip(exemplars, rest + masks, strict=True) if w.any()]
-    if len(counting) == 1:
-        return [counting[0][0]], None
-    return [e for e, _ in counting], [w for _, w in counting]
+    counting: dict[int, tuple[Exemplar, torch.Tensor]] = {}
+    for exemplar, weight in zip(exemplars, rest + masks, strict=True):
+        if weight.any():  # one exemplar of several classes counts once
+            _, before = counting.get(id(exemplar), (exemplar, torch.zeros(())))
+            counting[id(exemplar)] = exemplar, before + weight
+    exemplars = [e for e, _ in counting.values()]
+    return exemplars, None if len(exemplars) == 1 else [w for _, w in counting.values()]
 
 
 @torch.no_grad()

@@ -48,13 +48,14 @@ def check_regions(
             f"{model.channels} maps without classes; leave regions (--region) out"
         )
     found: dict[int, Exemplar] = {}
+    made: dict[int, Exemplar] = {}
     for label, exemplar in regions.items():
         number = class_number(label, model.classes)
         if number in found:
             raise ConfigError(
                 f"class {number} ({model.classes[number]}) has two exemplars; give it one"
             )
-        found[number] = Exemplar.of(exemplar)
+        found[number] = made.setdefault(id(exemplar), Exemplar.of(exemplar))
     return found
 
 

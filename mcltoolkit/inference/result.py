@@ -58,11 +58,11 @@ class TranslationResult:
         """As `warped_array`."""
         return Image.fromarray(self.warped_array)
 
-    def at_condition_size(self) -> Image.Image:
-        """The translated picture, resized (bicubic) to the size that the condition came with; the
-        picture itself where it has that size."""
-        resized = pil_resize(self.array, *self.condition_size, Image.Resampling.BICUBIC)
-        return Image.fromarray(resized)
+    def at_condition_size(self, picture: np.ndarray | None = None) -> np.ndarray:
+        """A picture of this result, default the translated one, resized (bicubic) to the size that
+        the condition came with; a copy where it has that size."""
+        given = self.array if picture is None else picture
+        return pil_resize(given, *self.condition_size, Image.Resampling.BICUBIC)
 
     def _cut(self, picture: Tensor) -> Tensor:
         return picture[..., : self.size[0], : self.size[1]]

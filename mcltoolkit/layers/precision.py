@@ -16,7 +16,12 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[None]:
-    """A context in which operations on the device of `x` keep the precision of their inputs."""
-    if not torch.amp.is_autocast_available(x.device.type):  # the meta device, for one
+    """A context in which operations on the device of `x` keep the precision of their inputs.
+
+    Where autocast is off there is nothing to do, and an exported graph stays free of contexts.
+    """
+    kind = x.device.type
+    available = torch.amp.is_autocast_available(kind)  # not so for the meta device, for one
+    if not available or not torch.is_autocast_enabled(kind):
         return nullcontext()
-    return torch.autocast(x.device.type, enabled=False)
+    return torch.autocast(kind, enabled=False)

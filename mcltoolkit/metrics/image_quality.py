@@ -92,9 +92,10 @@ def _measure(sample: Prediction) -> dict[str, float]:
         "psnr": psnr(sample.fake, truth),
         "ssim": ssim(sample.fake, truth),
         "l1": l1(sample.fake, truth),
-        "psnr_warped": psnr(sample.warped, truth),
     }
-    if sample.exemplar.shape == truth.shape:
+    if sample.warped is not None:
+        values["psnr_warped"] = psnr(sample.warped, truth)
+    if sample.exemplar is not None and sample.exemplar.shape == truth.shape:
         values["psnr_copy_exemplar"] = psnr(sample.exemplar, truth)
     return values
 

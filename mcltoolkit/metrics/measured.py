@@ -63,7 +63,8 @@ class MeasuredMetric(BaseMetric):
 
     def facts_of(self, sample: Prediction) -> dict[str, str]:
         """What the passport tells of the samples."""
-        return {"image_size": size_of(sample.fake), "file_format": TENSORS}
+        file_format = getattr(sample, "file_format", TENSORS)
+        return {"image_size": size_of(sample.fake), "file_format": file_format}
 
     def passport(self, key: str = "") -> dict[str, Any]:
         """How a value was made.
@@ -83,6 +84,25 @@ class MeasuredMetric(BaseMetric):
         """Passports of all values of the last evaluation, by name with prefix."""
         start = f"{self.prefix}/" if self.prefix else ""
         return {f"{start}{key}": self.passport(key) for key in self.counts}
+
+    def check_size(self, size: int) -> None:
+        """Refuse a data set of that many samples; called on all ranks alike."""
+
+    def release(self) -> None:
+        """Free what was kept between batches; called on all ranks."""
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Values by name, on all ranks.
+
+        Args:
+            size: samples of the data set, without those that padding repeats.
+        """
+        self.release()
+        try:
+            self.check_size(size)
+            return super().evaluate(size)
+        finally:
+            self.results.clear()
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Measure one batch of `Prediction`s."""

@@ -1,7 +1,7 @@
 """Pictures of what the network makes: grids, matches, curves and the report of a run."""
 
 from mcltoolkit.visualization.colours import as_palette
-from mcltoolkit.visualization.curves import curve_panels, draw_curves, find_scalars, read_scalars
+from mcltoolkit.visualization.curves import curve_panels, draw_curves
 from mcltoolkit.visualization.images import (
     colour_labels,
     condition_picture,
@@ -14,6 +14,7 @@ from mcltoolkit.visualization.images import (
 from mcltoolkit.visualization.matches import draw_match, position_key, position_map
 from mcltoolkit.visualization.report import Report
 from mcltoolkit.visualization.run_report import translation_report
+from mcltoolkit.visualization.scalars import find_scalars, read_scalars
 from mcltoolkit.visualization.sheets import sample_sheet
 
 __all__ = [

@@ -84,7 +84,8 @@ td dl { font-size: 13px; margin-top: 6px; gap: 2px 14px; }
 .choices button[aria-pressed=true] { border-color: var(--accent); }
 .choices img { width: 52px; height: 52px; object-fit: cover; }
 .wide { overflow-x: auto; }
-.plain th { min-width: 9em; }
+.images.fit { grid-template-columns: repeat(auto-fill, minmax(130px, 1fr)); }
+.plain th { min-width: 7em; }
 .plain th, .plain td { overflow-wrap: normal; }
 .plain thead th { font-size: 14px; border-top: 0; }
 .plain td.best { font-weight: 700; color: var(--accent); }
@@ -98,6 +99,8 @@ td dl { font-size: 13px; margin-top: 6px; gap: 2px 14px; }
   .tile { padding: 12px 14px; }
   .tile b { font-size: 22px; }
   .images { grid-template-columns: repeat(min(3, var(--columns)), 1fr); }
+  .images.fit { grid-template-columns: repeat(3, 1fr); }
+  .plain :is(th, td) { font-size: 14px; padding-right: 12px; white-space: normal; }
   .match { grid-template-columns: 1fr 1fr; }
   .match > :first-child { grid-column: 1 / -1; }
   table:not(.plain) tr { display: grid; grid-template-columns: 1fr auto; padding: 9px 0;

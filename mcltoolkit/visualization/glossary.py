@@ -77,6 +77,53 @@ METRICS = {
         "Distance between small patches of outputs and real images. Lower is better.",
     ),
     "lpips": Meaning("LPIPS", "", "Perceptual distance to the truth. Lower is better."),
+    "kid": Meaning(
+        "KID",
+        "",
+        "Distance between the features of outputs and real images by a kernel; unlike FID unbiased "
+        "for small sets, and about 0 for equal ones. Lower is better.",
+    ),
+    "kid_std": Meaning("KID, spread over subsets", "", "Standard deviation of KID's subsets."),
+    "lpips_diversity": Meaning(
+        "Diversity (LPIPS)",
+        "",
+        "Perceptual distance between outputs of one condition under different exemplars. Higher is "
+        "more diverse.",
+    ),
+    "style_colour_paper": Meaning(
+        "Colour relevance (paper)",
+        "",
+        "Likeness of output and exemplar in early network features, place by place, as the paper "
+        "defines it. 1 is equal.",
+    ),
+    "style_texture_paper": Meaning(
+        "Texture relevance (paper)",
+        "",
+        "The same in deeper features, which see textures. 1 is equal.",
+    ),
+    "style_colour_released": Meaning(
+        "Colour relevance (released script)",
+        "",
+        "Likeness of the mean features of output and exemplar, whatever their places, as the "
+        "authors' script computes it. 1 is equal.",
+    ),
+    "style_texture_released": Meaning(
+        "Texture relevance (released script)",
+        "",
+        "The same for how much the features vary. 1 is equal.",
+    ),
+    "semantic_paper": Meaning(
+        "Semantic consistency (paper)",
+        "",
+        "Likeness of output and truth in deep network features, place by place, as the paper "
+        "defines it. 1 is equal.",
+    ),
+    "semantic_released": Meaning(
+        "Semantic consistency (released script)",
+        "",
+        "Likeness of output and truth in the mean deep features of each labelled region, as the "
+        "authors' script computes it. 1 is equal.",
+    ),
     "train_seconds": Meaning("Training time", "s", "Wall-clock time of the training alone."),
 }
 

@@ -7,12 +7,16 @@ from html import escape
 
 from mcltoolkit.structures import Prediction
 from mcltoolkit.visualization._inspector_script import SCRIPT
+from mcltoolkit.visualization.colours import Picture
+from mcltoolkit.visualization.embedding import SHARP_BELOW, picture_source
 from mcltoolkit.visualization.images import to_uint8
 from mcltoolkit.visualization.match_table import LARGEST, MatchTable, match_table
-from mcltoolkit.visualization.report import Report, picture_source
+from mcltoolkit.visualization.report import Report
+from mcltoolkit.visualization.sheets import shrink
 
-BUDGET = 4 * 2**20
+BUDGET = 3 * 2**20
 """Characters that the tables of all samples may take in a page together."""
+LARGEST_SIDE = 384
 TITLE = "Match inspector"
 HINT = (
     "Point at a place of the output (with the mouse, a finger, or Tab and the arrow keys): the "
@@ -53,8 +57,7 @@ def _block(prediction: Prediction, share: int, largest: int) -> str:
     if prediction.exemplar_name:
         name += f", exemplar {prediction.exemplar_name}"
     sides = "".join(
-        f'<figure><div class="stage"><img class="pixels" alt="{title} of {escape(name)}" '
-        f'src="{picture_source(to_uint8(image))}"></div><figcaption>{title}</figcaption></figure>'
+        _side(title, name, shrink(to_uint8(image), LARGEST_SIDE))
         for title, image in (("output", prediction.fake), ("exemplar", prediction.exemplar))
     )
     (h, w), (other_h, other_w) = table.grid, table.exemplar_grid
@@ -64,6 +67,14 @@ def _block(prediction: Prediction, share: int, largest: int) -> str:
         f'data-exemplar-grid="{other_h},{other_w}" data-block="{table.block}" '
         f'data-table="{text}"><h3>{escape(name)}</h3><div class="pair">{sides}</div>'
         f'<p class="says" aria-live="polite"></p><p class="note">{escape(note)}</p></div>'
+    )
+
+
+def _side(title: str, name: str, picture: Picture) -> str:
+    sharp = ' class="pixels"' if max(picture.shape[:2]) < SHARP_BELOW else ""
+    return (
+        f'<figure><div class="stage"><img{sharp} alt="{title} of {escape(name)}" '
+        f'src="{picture_source(picture)}"></div><figcaption>{title}</figcaption></figure>'
     )
 
 
@@ -85,4 +96,4 @@ def _resolution(table: MatchTable) -> str:
     if table.block > 1:
         text += f"; heat is shown on blocks of {table.block} x {table.block} places, the ring marks"
         text += " a single one"
-    return text + "."
+    return text + ". Rows and columns count from 0."

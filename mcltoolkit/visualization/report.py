@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from PIL import Image as PillowImage
-
 from mcltoolkit.errors import DataError
 from mcltoolkit.files import write_atomically
 from mcltoolkit.visualization._style import CSS
-from mcltoolkit.visualization.colours import Palette, Picture, as_palette
+from mcltoolkit.visualization.colours import Palette, as_palette
+from mcltoolkit.visualization.embedding import Image, figure, script_hash
 from mcltoolkit.visualization.glossary import meaning, write_number
-from mcltoolkit.visualization.images import png_bytes
-
-Image = bytes | Picture
-SHARP_BELOW = 200
-LARGE = 60_000
-"""Bytes of a PNG beyond which a picture is embedded as WebP of high quality, where that is less."""
-QUALITY = 90
 
 
 class Bar(NamedTuple):
@@ -97,13 +85,12 @@ class Report:
 
     def add_figure(self, title: str, image: Image, caption: str = "") -> None:
         """One picture with a caption."""
-        self._section(title, _figure(image, caption, alt=title, kind="figure"))
+        self._section(title, figure(image, caption, alt=title, kind="figure"))
 
     def add_panels(self, title: str, panels: Sequence[tuple[str, Image]], text: str = "") -> None:
         """Small charts (title, image), as many beside each other as the screen has room for."""
         inner = "".join(
-            f"<div><h3>{escape(name)}</h3>{_figure(image, alt=name)}</div>"
-            for name, image in panels
+            f"<div><h3>{escape(name)}</h3>{figure(image, alt=name)}</div>" for name, image in panels
         )
         self._section(title, f'<div class="panels">{inner}</div>', text)
 
@@ -122,7 +109,8 @@ class Report:
             rows: pictures; None leaves a picture out.
             columns: captions, the same for all rows or one list a row.
             names: a heading for each row.
-            layout: `images` for columns of one width, `match` for a wide picture and two small.
+            layout: `images` for columns of one width, `images fit` for as many pictures in a line
+                as there is room for, `match` for a wide picture and two small.
 
         Raises:
             DataError: a row with more pictures than captions.
@@ -138,7 +126,7 @@ class Report:
                 )
             name = names[number] if number < len(names) else ""
             figures = "".join(
-                _figure(image, caption, alt=f"{caption} {name}".strip())
+                figure(image, caption, alt=f"{caption} {name}".strip())
                 for image, caption in zip(row, captions, strict=False)
                 if image is not None
             )
@@ -212,7 +200,7 @@ class Report:
         policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
         policy += "; base-uri 'none'; form-action 'none'"
         if self._scripts:
-            policy += f"; script-src {' '.join(_hash(code) for code in self._scripts)}"
+            policy += f"; script-src {' '.join(script_hash(code) for code in self._scripts)}"
         scripts = "".join(f"<script>{code}</script>\n" for code in self._scripts)
         return (
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -237,34 +225,6 @@ class Report:
         self._parts.append(f"<section>{heading}{note}{inner}</section>")
 
 
-def picture_source(image: Image) -> str:
-    """A picture as a `data:` address."""
-    content = _encoded(image) if isinstance(image, np.ndarray) else image
-    kinds = {b"\x89PNG": "png", b"RIFF": "webp"}
-    kind = kinds.get(content[:4], "svg+xml")
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _figure(image: Image, caption: str = "", alt: str = "", kind: str = "") -> str:
-    sharp = isinstance(image, np.ndarray) and max(image.shape[:2]) < SHARP_BELOW
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return (
-        f"<figure{f' class={kind!r}' if kind else ''}>"
-        f'<img{" class=pixels" if sharp else ""} alt="{escape(alt)}" '
-        f'src="{picture_source(image)}">{below}</figure>'
-    )
-
-
-def _encoded(picture: Picture) -> bytes:
-    """A PNG, or of a large photo, where that is smaller, a WebP."""
-    exact = png_bytes(picture)
-    if len(exact) <= LARGE:
-        return exact
-    buffer = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(picture)).save(buffer, "WEBP", quality=QUALITY)
-    return min(exact, buffer.getvalue(), key=len)
-
-
 def _passport(passport: Mapping[str, Any] | None) -> str:
     if not passport:
         return ""
@@ -282,8 +242,3 @@ def _bar(bar: Bar) -> str:
         f'<i><b style="width:{100 * min(max(bar.share, 0), 1):.1f}%;'
         f'background:#{r:02x}{g:02x}{b:02x}"></b></i><small>{escape(bar.note)}</small></div>'
     )
-
-
-def _hash(code: str) -> str:
-    digest = hashlib.sha256(code.encode("utf-8")).digest()
-    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

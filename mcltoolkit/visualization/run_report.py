@@ -13,11 +13,18 @@ from mcltoolkit.data.palette import class_palette
 from mcltoolkit.plugins import implementations
 from mcltoolkit.structures import Prediction
 from mcltoolkit.visualization.colours import Palette, as_palette
-from mcltoolkit.visualization.curves import Files, curve_panels, read_scalars
+from mcltoolkit.visualization.curves import curve_panels
+from mcltoolkit.visualization.extremes import Extremes, Shown
 from mcltoolkit.visualization.glossary import headline
-from mcltoolkit.visualization.images import GRID_COLUMNS, prediction_pictures
+from mcltoolkit.visualization.inspector_section import add_inspector
 from mcltoolkit.visualization.matches import draw_match, position_key, position_map
 from mcltoolkit.visualization.report import Report
+from mcltoolkit.visualization.sample_sections import (
+    add_class_bars,
+    add_extremes,
+    add_translations,
+)
+from mcltoolkit.visualization.scalars import Files, read_scalars
 
 INTRODUCTION = (
     "Each condition is painted in the style of its exemplar. The learned match finds, for every "
@@ -52,6 +59,11 @@ def translation_report(
     rows: int = 8,
     matches: int = 4,
     shown_channels: Sequence[int] | None = None,
+    passports: Mapping[str, Mapping[str, Any]] | None = None,
+    further: Sequence[Shown] = (),
+    extremes: Extremes[Any] | None = None,
+    values: Sequence[Mapping[str, float]] = (),
+    per_class: Mapping[int, Mapping[str, int]] | None = None,
 ) -> Path:
     """Write the report of a run as one HTML file; plugins may add sections to its end.
 
@@ -70,6 +82,11 @@ def translation_report(
         notes: explanations of metrics by name, beside the built-in ones.
         introduction: the text under the heading.
         shown_channels: of a dense condition, see `paint_condition`.
+        passports: how each metric was measured, by name.
+        further: the best, median and worst samples, see `Shown.groups`.
+        extremes: how these were chosen.
+        values: metric values of each of `predictions`, as far as they are known.
+        per_class: positions by class, see `metrics.LabelTransfer.per_class`.
 
     Raises:
         DataError: scalars that cannot be read, or labels without a colour.
@@ -81,12 +98,20 @@ def translation_report(
     if introduction:
         report.add_lead(introduction)
     report.add_tiles(headline(dict(metrics)))
-    _add_translations(report, predictions[:rows], palette, shown_channels)
+    add_extremes(report, further, extremes, palette, shown_channels)
+    first = [
+        Shown(p, values[i] if i < len(values) else {}) for i, p in enumerate(predictions[:rows])
+    ]
+    add_translations(report, "Translations", first, palette, shown_channels)
     if classes and palette is not None:
         _add_legend(report, predictions[:rows], palette, classes)
+    inspected = {id(s.prediction): s.prediction for s in (*further, *first)}
+    add_inspector(report, list(inspected.values()))
     _add_matches(report, predictions[:matches], palette, shown_channels)
     if metrics:
-        report.add_metrics_table(metrics, notes, text=METRICS_TEXT)
+        report.add_metrics_table(metrics, notes, text=METRICS_TEXT, passports=passports)
+    if per_class:
+        add_class_bars(report, per_class, palette, classes)
     scalars = read_scalars(scalars_file) if scalars_file else {}
     panels = curve_panels(scalars)
     if panels:
@@ -113,35 +138,6 @@ def add_plugin_sections(
             report.extend(sections)
         except Exception as error:
             report.add_text(plugin.warn(error), title=f"Plugin {plugin.report.name}")
-
-
-def _add_translations(
-    report: Report,
-    predictions: Sequence[Prediction],
-    palette: Palette | None,
-    shown_channels: Sequence[int] | None,
-) -> None:
-    if not predictions:
-        return
-    pictures, captions, names = [], [], []
-    for prediction in predictions:
-        row = prediction_pictures(prediction, palette, shown_channels)
-        columns = list(GRID_COLUMNS)
-        if not prediction.paired:
-            columns[-1] = "own image"
-        pictures.append(row if row[-1] is not None else row[:-1])
-        captions.append(columns)
-        other = prediction.exemplar_name
-        names.append(f"{prediction.name}, exemplar {other}" if other else prediction.name)
-    text = (
-        "The warped exemplar is what the match alone gives; the output is what the network paints."
-    )
-    if any(not p.paired and p.truth is not None for p in predictions):
-        text += (
-            " Where no right answer in the exemplar's style exists, the condition's own image is "
-            "shown for comparison."
-        )
-    report.add_rows("Translations", pictures, captions, names, text)
 
 
 def _add_matches(

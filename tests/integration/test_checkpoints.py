@@ -42,7 +42,7 @@ def test_convert_translate_test_and_train_on(
     assert "discriminator: none given; a training starts with a fresh one" in said
     out = tmp_path / "deep" / "o.png"
     said = tool(sys.executable, TRANSLATE, tmp_path / "ours.pth", *pictures, "--out", out).stdout
-    assert "translated at 32x32: own size of condition and exemplar; the model's test" in said
+    assert "translated at 32x32: own size of the condition; the model's test" in said
     assert Image.open(out).size == (32, 32)
 
     config = torch.load(tmp_path / "ours.pth", weights_only=True)["config"]

@@ -1,11 +1,19 @@
 """tools/dist_train.sh and tools/dist_test.sh with two CPU ranks."""
 
+import json
+
 import pytest
 import torch
 
 from mcltoolkit.engine.launch import read_metrics
 
 pytestmark = pytest.mark.integration
+
+
+def shown_samples(folder):
+    content = json.loads((folder / "record" / "samples.json").read_text())
+    return [(sample["name"], sample["groups"]) for sample in content["samples"]]
+
 
 DUMP = """
 import torch
@@ -61,8 +69,12 @@ def test_two_ranks_train_resume_and_test(tool, tiny_config, tmp_path):
 
     tool("tools/dist_test.sh", config, work / "iter_4.pth", "2", "--work-dir", work, **path)
     two = read_metrics(work / "test" / "metrics.json")
+    samples_of_two = shown_samples(work / "test")
     tool("tools/dist_test.sh", config, work / "iter_4.pth", "1", "--work-dir", work, **path)
     one = read_metrics(work / "test" / "metrics.json")
     assert two.keys() == one.keys()
     for name, value in one.items():
         assert two[name] == pytest.approx(value, rel=1e-4), name
+    samples_of_one = shown_samples(work / "test")
+    assert samples_of_two == samples_of_one
+    assert {group for _, groups in samples_of_one for group in groups} > {"best", "worst"}

@@ -111,3 +111,30 @@ def test_missing_labels_are_explained(side):
     )
     with pytest.raises(DataError, match=f"the {side} of 'street' has none"):
         LabelTransfer().process(None, [sample])
+
+
+def test_counts_of_each_class_and_values_of_each_sample_are_kept():
+    cases = [case(seed) for seed in range(3)]
+    metric = LabelTransfer(ignore_label=0)
+    samples = [prediction(w, y) for w, y, _, _ in cases]
+    for number, sample in enumerate(samples):
+        sample.name = f"street {number}"
+    metric.process(None, samples)
+    metric.evaluate(3)
+    for k, counts in metric.per_class.items():
+        counted = [(g, t) for _, _, g, t in cases]
+        kept = [(g[t != 0], t[t != 0]) for g, t in counted]
+        assert counts == {
+            "hits": sum(int(((g == k) & (t == k)).sum()) for g, t in kept),
+            "transferred": sum(int((g == k).sum()) for g, _ in kept),
+            "true": sum(int((t == k).sum()) for _, t in kept),
+        }
+    assert set(metric.per_class) == {0, 1, 2, 3}
+    for number, alone in enumerate(cases):
+        accuracy, miou = loop_scores([alone], ignore=0)
+        found = metric.per_sample[f"street {number}"]
+        assert found == {
+            "label_accuracy": pytest.approx(accuracy),
+            "label_miou": pytest.approx(miou),
+        }
+    assert metric.passports()["label_miou"]["ignore_label"] == 0

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mcltoolkit.errors import ConfigError, DataError
-from mcltoolkit.visualization.report import Report
+from mcltoolkit.visualization.report import Bar, Report
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 
@@ -112,3 +112,36 @@ def test_missing_captions_and_colours_are_reported() -> None:
         Report("t").add_rows("r", [[picture, picture]], ["a"])
     with pytest.raises(DataError, match="2 classes.*1 colours"):
         Report("t").add_legend("l", [(0, 0, 0)], ["a", "b"])
+
+
+def test_passports_can_be_unfolded_beside_their_value() -> None:
+    report = Report("x")
+    passports = {"psnr": {"protocol": "psnr-1", "value_range": "0..1 <x>", "samples": 64}}
+    report.add_metrics_table({"psnr": 20.0, "ssim": 0.5}, passports=passports)
+    psnr, ssim = report.html().split("<tr>")[1:]
+    assert "<dt>protocol</dt><dd>psnr-1</dd>" in psnr
+    assert "<dt>value range</dt><dd>0..1 &lt;x&gt;</dd>" in psnr
+    assert "<dt>samples</dt><dd>64</dd>" in psnr
+    assert "details" not in ssim
+
+
+def test_bars_beyond_the_first_are_folded() -> None:
+    report = Report("x")
+    bars = [Bar(f"class <{n}>", n / 10, (n, 0, 255), f"IoU {n}") for n in range(5)]
+    report.add_bars("Bars", bars, shown=3)
+    shown, folded = report.html().split("<details><summary>2 more</summary>")
+    assert shown.count('class="bar"') == 3
+    assert folded.count('class="bar"') == 2
+    assert "class &lt;4&gt;" in folded
+    assert "width:20.0%;background:#0200ff" in shown
+
+
+def test_the_policy_names_each_script_once() -> None:
+    report, other = Report("x"), Report("y")
+    other.add_script("let a = 1;")
+    report.add_script("let a = 1;")
+    report.extend(other)
+    html = report.html()
+    assert html.count("<script>let a = 1;</script>") == 1
+    assert html.count("'sha256-") == 1
+    assert "script-src" not in Report("z").html()

@@ -57,8 +57,8 @@ def test_report_of_a_run_holds_all_its_parts(make_predictions, tmp_path: Path) -
         assert word in html
     assert html.count("data:image/svg+xml") == 2
     images = embedded(html)
-    # Two rows of five, then one match of three pictures.
-    assert len(images) == 13
+    # Two rows of five, the inspector's pairs, then one match of three pictures.
+    assert len(images) == 17
     assert (images[3] == to_uint8(predictions[0].fake)).all()
     assert (images[7] == to_uint8(predictions[1].warped)).all()
     assert "own image" not in html

@@ -5,13 +5,15 @@ from mcltoolkit.engine.hooks.checkpoint import CheckpointHook
 from mcltoolkit.engine.hooks.collapse import CollapseAlarmHook
 from mcltoolkit.engine.hooks.ema import EMAHook
 from mcltoolkit.engine.hooks.non_finite import NonFiniteHook
-from mcltoolkit.engine.hooks.pictures import GridHook, ReportHook
+from mcltoolkit.engine.hooks.pictures import CurvesHook, GridHook
 from mcltoolkit.engine.hooks.progress import ProgressBarHook, ProgressHook
 from mcltoolkit.engine.hooks.recompute import RecomputeHook
+from mcltoolkit.engine.hooks.report import ReportHook
 from mcltoolkit.engine.hooks.skipped import SkippedSamplesHook
 
 __all__ = [
     "CollapseAlarmHook",
+    "CurvesHook",
     "EMAHook",
     "GridHook",
     "LossAuditHook",

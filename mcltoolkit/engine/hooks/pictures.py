@@ -1,4 +1,4 @@
-"""Pictures while validating, and the report after testing."""
+"""Pictures and curves while validating."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mcltoolkit.metrics.results import results_of, write_results
+from mcltoolkit.files import write_atomically
 from mcltoolkit.registry import HOOKS
 from mcltoolkit.structures import Prediction
-from mcltoolkit.visualization import prediction_grid, save_png, translation_report
+from mcltoolkit.visualization import prediction_grid, save_png
+from mcltoolkit.visualization.curves import draw_curves
+from mcltoolkit.visualization.scalars import find_scalars, group_scalars, read_scalars
 
 
-class _Collector(Hook):
+class Collector(Hook):
     """Keeps the first predictions of an evaluation on the main process."""
 
     priority = "LOW"
@@ -30,7 +32,7 @@ class _Collector(Hook):
 
 
 @HOOKS.register_module()
-class GridHook(_Collector):
+class GridHook(Collector):
     """Writes a grid (condition, exemplar, warped, output, truth) at every validation.
 
     It lands in `WORK_DIR/grids/iter_N.png` and in every backend of the visualizer (TensorBoard).
@@ -64,63 +66,23 @@ class GridHook(_Collector):
 
 
 @HOOKS.register_module()
-class ReportHook(_Collector):
-    """Writes `metrics.json`, `grid.png` and `report.html` after a test.
+class CurvesHook(Hook):
+    """Draws what was logged so far at every validation, as `WORK_DIR/curves.svg`.
 
-    Args:
-        out_dir: folder for the three files; None is the work directory.
-        samples: samples shown.
-        title: heading of the report.
-        facts: further facts to print in the report, by name.
-        scalars_file: mmengine's `scalars.json` of the training, for the curves.
+    Losses, metrics and the figures of the collapse alarm (match entropy, coverage) are read from
+    the scalars that mmengine's `LocalVisBackend` wrote, those of earlier runs in the same work
+    directory included. Without that backend there is nothing to draw.
     """
 
-    def __init__(
-        self,
-        out_dir: str | None = None,
-        samples: int = 8,
-        title: str = "Translation report",
-        facts: dict[str, Any] | None = None,
-        scalars_file: str | None = None,
-    ) -> None:
-        super().__init__(samples)
-        self.out_dir = out_dir
-        self.title = title
-        self.facts = dict(facts or {})
-        self.scalars_file = scalars_file
+    priority = "LOWEST"  # after the log of the same validation is written
 
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Forget an earlier test's predictions."""
-        self.kept.clear()
-
-    def after_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Keep the first predictions."""
-        self._keep(outputs)
-
-    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Write the files."""
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Draw the curves."""
         if not is_main_process():
             return
-        folder = Path(self.out_dir or runner.work_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        values = {name: float(value) for name, value in (metrics or {}).items()}
-        results = results_of(runner.test_loop.evaluator.metrics, values)
-        write_results(folder / "metrics.json", results)
-        info = runner.test_dataloader.dataset.metainfo
-        palette, shown = info.get("palette"), info.get("shown_channels")
-        save_png(prediction_grid(self.kept, palette, shown), folder / "grid.png")
-        translation_report(
-            folder / "report.html",
-            self.kept,
-            values,
-            palette=palette,
-            classes=info.get("classes"),
-            scalars_file=Path(self.scalars_file) if self.scalars_file else None,
-            title=self.title,
-            facts=self.facts,
-            shown_channels=shown,
+        scalars = read_scalars(find_scalars(runner.work_dir))
+        if not group_scalars(list(scalars)):
+            return
+        write_atomically(
+            Path(runner.work_dir) / "curves.svg", draw_curves(scalars, "svg", paper=True)
         )
-        self.kept.clear()
-        runner.logger.info(f"report: {folder / 'report.html'}")

@@ -16,6 +16,8 @@ from mcltoolkit.visualization.images import png_bytes
 
 
 class Told:
+    per_class = {3: {"hits": 1, "transferred": 2, "true": 4}}
+
     def passports(self):
         return {"psnr": {"protocol": "psnr-1", "samples": 4}}
 
@@ -90,7 +92,8 @@ def test_predictions_of_an_aborted_validation_are_forgotten(runner, predictions)
 
 
 def test_other_ranks_write_nothing(runner, predictions, tmp_path, monkeypatch):
-    monkeypatch.setattr("mcltoolkit.engine.hooks.pictures.is_main_process", lambda: False)
+    for module in ("pictures", "report"):
+        monkeypatch.setattr(f"mcltoolkit.engine.hooks.{module}.is_main_process", lambda: False)
     grid, report = GridHook(), ReportHook(out_dir=str(tmp_path / "out"))
     grid.after_val_iter(runner, 0, outputs=predictions)
     grid.after_val_epoch(runner, {})
@@ -106,7 +109,15 @@ def test_a_test_leaves_metrics_grid_and_report(runner, predictions, tmp_path):
     hook.before_test_epoch(runner)
     hook.after_test_iter(runner, 0, outputs=predictions)
     hook.after_test_epoch(runner, {"psnr": np.float32(12.5), "label_accuracy": 1})
-    assert {p.name for p in out.iterdir()} == {"metrics.json", "grid.png", "report.html"}
+    assert {p.name for p in out.iterdir()} == {
+        "metrics.json",
+        "label_transfer.json",
+        "grid.png",
+        "report.html",
+        "record",
+    }
+    classes = json.loads((out / "label_transfer.json").read_text())
+    assert classes == {"3": {"hits": 1, "transferred": 2, "true": 4}}
     assert json.loads((out / "metrics.json").read_text()) == {
         "format": 1,
         "metrics": {
