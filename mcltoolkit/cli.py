@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import cast
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
+
 from mmengine.config import DictAction
 
 from mcltoolkit import __version__

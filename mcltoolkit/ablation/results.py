@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mcltoolkit.ablation.plan import Evaluation, Run
 from mcltoolkit.ablation.settings import differences, training_part, write_difference
 from mcltoolkit.engine.checkpoints import latest_checkpoint
 from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.metrics.results import Result as Measured
 from mcltoolkit.metrics.results import read_results
 
 NOT_RUN = "not run yet"
@@ -19,11 +21,12 @@ NOT_RUN = "not run yet"
 
 @dataclass(frozen=True)
 class Result:
-    """Metrics of a finished run by `EVALUATION/METRIC`, and how it was made."""
+    """Metrics of a finished run by `EVALUATION/METRIC`, how it was made, and how they were."""
 
     metrics: dict[str, float]
     steps: int | None = None
     train_seconds: float | None = None
+    passports: dict[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def measured_in(path: Path) -> dict[str, float] | None:
-    """Values by name of a `metrics.json`; None where there is none in today's format."""
+def measured_in(path: Path) -> dict[str, Measured] | None:
+    """What a `metrics.json` holds; None where there is none in today's format."""
     try:
-        return {name: result.value for name, result in read_results(path).items()}
+        return read_results(path)
     except DataError:
         return None
 
@@ -60,13 +63,15 @@ def read_result(run: Run) -> Result | None:
     """
     told = read_json(run.result_file) or {}
     metrics: dict[str, float] = {}
+    passports: dict[str, Mapping[str, Any]] = {}
     for evaluation in run.evaluations:
         measured = measured_in(evaluation.metrics_file)
         if measured is None:
             return None
-        for name, value in measured.items():
-            metrics[f"{evaluation.name}/{name}"] = value
-    return Result(metrics, told.get("steps"), told.get("train_seconds"))
+        for name, found in measured.items():
+            metrics[f"{evaluation.name}/{name}"] = found.value
+            passports[f"{evaluation.name}/{name}"] = found.passport
+    return Result(metrics, told.get("steps"), told.get("train_seconds"), passports)
 
 
 def failure_file(run: Run) -> Path:

@@ -100,7 +100,8 @@ def work(folder: Path) -> None:
                 title=f"{told['title']}: {name}",
                 scalars_file=scalars_file(folder / "train"),
             )
-        metrics = measured_in(folder / place / "metrics.json")
+        measured = measured_in(folder / place / "metrics.json") or {}
+        metrics = {metric: found.value for metric, found in measured.items()}
         evaluations[name] = {"folder": place, "metrics": metrics}
     write_json(folder / "result.json", {**told, **ended, **_versions(), "evaluations": evaluations})
 

@@ -2,9 +2,9 @@
 
 Gradio's ImageEditor was tried first (6.31): a canvas of one colour came back in four, since it is
 sent as a lossy picture; its palette is a pop-up of colours without the classes' names; and on a
-phone its tools lie over the drawing. Its Image and Gallery keep a file for each picture shown. These
-parts are small scripts inside Gradio's HTML component instead: class numbers, not colours; pixels
-enlarged as they are; data in place of files; and controls for fingers.
+phone its tools lie over the drawing. Its Image and Gallery keep a file for each picture shown.
+These parts are small scripts inside Gradio's HTML component instead: class numbers, not colours;
+pixels enlarged as they are; data in place of files; and controls for fingers.
 """
 
 from __future__ import annotations

@@ -72,11 +72,11 @@ def planned(write, tmp_path):
 def finish():
     """Writes made-up metrics (`EVALUATION/METRIC`: value) of a run, as a worker would."""
 
-    def put(run, metrics):
+    def put(run, metrics, **passport):
         for evaluation in run.evaluations:
             evaluation.folder.mkdir(parents=True, exist_ok=True)
             head = f"{evaluation.name}/"
             own = {k.removeprefix(head): v for k, v in metrics.items() if k.startswith(head)}
-            write_results(evaluation.metrics_file, {n: Result(v) for n, v in own.items()})
+            write_results(evaluation.metrics_file, {n: Result(v, passport) for n, v in own.items()})
 
     return put

@@ -129,6 +129,20 @@ def test_numbers(value, text):
     assert write_spread(value, 3, "+") == text
 
 
+def test_a_column_of_two_protocols_is_refused(content, planned, finish, tmp_path):
+    matrix, runs = planned(content)
+    metrics = {"scenes/label_accuracy": 0.5, "self/psnr_w": 20.0}
+    finish(runs[0], metrics, image_size="64x64")
+    finish(runs[1], metrics, image_size="32x32")
+    with pytest.raises(ConfigError, match="image_size is '64x64' in .* and '32x32' in") as error:
+        write_tables(matrix, runs, tmp_path / "tables")
+    assert runs[0].title in str(error.value)
+    assert runs[1].title in str(error.value)
+    assert not (tmp_path / "tables").exists()
+    finish(runs[1], metrics, image_size="64x64")
+    assert write_tables(matrix, runs, tmp_path / "tables").is_file()
+
+
 def test_metrics_that_no_run_gives(content, planned):
     matrix, _ = planned(content)
     check_metrics(matrix, [])
