@@ -11,6 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from docutils.nodes import SkipNode  # noqa: E402
+from latex2mathml.converter import convert  # noqa: E402
+
 import mcltoolkit  # noqa: E402
 
 project = "mcltoolkit"
@@ -25,12 +28,11 @@ html_theme = "furo"
 html_title = f"mcltoolkit {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_show_copyright = False
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
-mathjax3_config = {"loader": {"load": ["output/svg"]}}
-html_math_renderer = "mathjax"
-extensions.append("sphinx.ext.mathjax")
+html_math_renderer = "mathml"
 
 default_role = "code"
 autodoc_member_order = "bysource"
@@ -83,7 +85,19 @@ def _as_markup(app, what, name, obj, options, lines):
     lines[:] = made
 
 
+def _formula(self, node):
+    """MathML, which browsers draw by themselves: no script from elsewhere, and it works offline."""
+    self.body.append(convert(node.astext(), display="inline"))
+    raise SkipNode
+
+
+def _display(self, node):
+    self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    raise SkipNode
+
+
 def setup(app):
-    """Have links to files outside docs/ and docstrings rewritten."""
+    """Draw formulas; have links to files outside docs/ and docstrings rewritten."""
+    app.add_html_math_renderer("mathml", (_formula, None), (_display, None))
     app.connect("source-read", _rewrite_links)
     app.connect("autodoc-process-docstring", _as_markup, priority=100)

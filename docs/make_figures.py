@@ -33,11 +33,12 @@ from mcltoolkit.structures import Prediction, collate
 from mcltoolkit.visualization import (
     condition_picture,
     draw_match,
+    image_grid,
     position_map,
-    prediction_grid,
     save_png,
     to_uint8,
 )
+from mcltoolkit.visualization.images import GRID_COLUMNS, prediction_pictures
 from mcltoolkit.visualization.matches import choose_places
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +46,7 @@ INK, ACCENT, LINE = "#1d2329", "#2b6cb0", "#9aa4ae"
 POINTS = {"red": "#d62828", "yellow": "#f2c300", "green": "#18a558"}
 ARROW = dict(arrowstyle="-|>", color=LINE, lw=1.4, shrinkA=0, shrinkB=0)
 SAMPLES = 4
+CELL = 128  # pixels a side of a picture in the grid: captions stay legible on a phone
 
 
 @torch.no_grad()
@@ -75,7 +77,7 @@ def predict(model: TranslationModel, size: tuple[int, int]) -> list[Prediction]:
 
 def draw_flow(prediction: Prediction, palette: list[tuple[int, int, int]]) -> Figure:
     """Which part makes what, with the pictures of one scene."""
-    figure = plt.figure(figsize=(9.2, 3.7))
+    figure = plt.figure(figsize=(7.6, 3.06))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     half = 0.52
@@ -100,10 +102,10 @@ def draw_flow(prediction: Prediction, palette: list[tuple[int, int, int]]) -> Fi
         style = dict(boxstyle="round,pad=0.45", fc=ACCENT, ec="none")
         axes.text(x, y, name, ha="center", va="center", fontsize=10, color="white", bbox=style)
     for start, end in (
-        ((1.25, 2.75), (1.55, 2.75)), ((1.25, 0.95), (1.6, 0.95)),
-        ((2.55, 2.75), (2.85, 2.75)), ((2.5, 0.95), (2.85, 0.95)),
-        ((4.0, 2.55), (4.4, 2.2)), ((4.0, 1.15), (4.4, 1.5)),
-        ((5.5, 1.85), (5.9, 1.85)), ((7.0, 1.85), (7.15, 1.85)), ((7.85, 1.85), (8.0, 1.85)),
+        ((1.25, 2.75), (1.48, 2.75)), ((1.25, 0.95), (1.5, 0.95)),
+        ((2.62, 2.75), (2.84, 2.75)), ((2.58, 0.95), (2.84, 0.95)),
+        ((4.06, 2.55), (4.4, 2.25)), ((4.06, 1.15), (4.4, 1.45)),
+        ((5.5, 1.85), (5.9, 1.85)), ((6.99, 1.85), (7.13, 1.85)), ((7.87, 1.85), (8.01, 1.85)),
     ):  # fmt: skip
         axes.annotate("", end, start, arrowprops=ARROW)
     for xs, ys in (
@@ -125,7 +127,7 @@ def draw_self_correlation(model: TranslationModel, prediction: Prediction) -> Fi
     features = unit_length(model.translator.image_encoder(prediction.exemplar[None]))[0]
     h, w = features.shape[-2:]
     places = choose_places(replace(prediction, labels=prediction.exemplar_labels), len(POINTS))
-    figure, panels = plt.subplots(1, 1 + len(POINTS), figsize=(9, 2.5), layout="constrained")
+    figure, panels = plt.subplots(1, 1 + len(POINTS), figsize=(7.6, 2.15), layout="constrained")
     panels[0].imshow(to_uint8(prediction.exemplar), extent=(0, w, h, 0), interpolation="nearest")
     panels[0].set_title("exemplar", fontsize=10, color=INK)
     for panel, (row, column), (name, colour) in zip(
@@ -133,7 +135,7 @@ def draw_self_correlation(model: TranslationModel, prediction: Prediction) -> Fi
     ):
         likeness = torch.einsum("c,chw->hw", features[:, row, column], features)
         panel.imshow(likeness.numpy(), extent=(0, w, h, 0), cmap="magma", interpolation="nearest")
-        panel.set_title(f"likeness to the {name} place", fontsize=10, color=INK)
+        panel.set_title(f"like the {name} place", fontsize=10, color=INK)
         for axes in (panels[0], panel):
             axes.plot(column + 0.5, row + 0.5, "o", ms=10, mfc=colour, mec="white", mew=2)
     for panel in panels:
@@ -143,7 +145,7 @@ def draw_self_correlation(model: TranslationModel, prediction: Prediction) -> Fi
 
 def draw_margin() -> Figure:
     """What the margin makes of the angle between a positive pair."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.0), layout="constrained")
     angle = torch.linspace(0, torch.pi, 400, dtype=torch.float64)
     negatives, temperature = 63, 0.07
     for margin, colour in ((0.0, LINE), (0.25, ACCENT), (0.5, POINTS["red"])):
@@ -152,7 +154,7 @@ def draw_margin() -> Figure:
         logits = own / temperature
         loss = torch.nn.functional.softplus(np.log(negatives) - logits)
         right.plot(angle.rad2deg(), loss, color=colour, label=f"m = {margin:g}")
-    _label(left, "what stands for the cosine of the pair", "cos(θ + m)")
+    _label(left, "in place of the pair's cosine", "cos(θ + m)")
     _label(right, f"loss, {negatives} negatives at 90°, τ = {temperature:g}", "nats")
     right.set(xlim=(0, 90), ylim=(0, 5))
     return figure
@@ -160,7 +162,7 @@ def draw_margin() -> Figure:
 
 def _label(axes: Axes, title: str, unit: str) -> None:
     axes.set_title(title, fontsize=10, color=INK)
-    axes.set_xlabel("angle θ between condition and truth feature (degrees)", fontsize=9)
+    axes.set_xlabel("angle θ of the pair (degrees)", fontsize=9)
     axes.set_ylabel(unit, fontsize=9)
     axes.grid(color="#e2e6ea")
     axes.legend(frameon=False, fontsize=9)
@@ -200,8 +202,9 @@ def main() -> None:
     save(draw_flow(predictions[0], model.palette), out / "flow.png")
     save(draw_self_correlation(model, predictions[0]), out / "self-correlation.png")
     save(draw_margin(), out / "margin.png")
-    save(prediction_grid(predictions[:3], model.palette), out / "results.png")
-    save(draw_match(predictions[0], 7, model.palette), out / "match.png")
+    rows = [prediction_pictures(prediction, model.palette) for prediction in predictions[:3]]
+    save(image_grid(rows, GRID_COLUMNS, side=CELL), out / "results.png")
+    save(draw_match(predictions[0], 6, model.palette), out / "match.png")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,25 @@ def tiny_gan(tiny_config):
     return build
 
 
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory):
+    """A checkpoint of the tiny scenes, as a training of no steps would leave it."""
+    from mcltoolkit.data import SyntheticScenes
+    from mcltoolkit.engine.config import load_config
+    from mcltoolkit.registry import MODELS
+
+    torch.manual_seed(0)
+    config = load_config(ROOT / "tests" / "configs" / "tiny_scenes.py")
+    content = {
+        "state_dict": MODELS.build(config.model).state_dict(),
+        "config": config._cfg_dict.to_dict(),
+        "meta": {"iter": 0, "dataset_meta": SyntheticScenes("train", length=1).metainfo},
+    }
+    path = tmp_path_factory.mktemp("tiny") / "tiny.pth"
+    torch.save(content, path)
+    return path
+
+
 @pytest.fixture
 def scenes():
     """Makes a batch of synthetic scenes; further keywords replace fields of the batch."""
