@@ -50,6 +50,8 @@ def built(monkeypatch):
     configs = []
 
     class Runner:
+        hooks = []
+
         @staticmethod
         def from_cfg(config):
             configs.append(config)
