@@ -25,9 +25,6 @@ from mcltoolkit.visualization.report import Report
 from mcltoolkit.visualization.sample_sections import LARGEST_SIDE
 from mcltoolkit.visualization.sheets import shrink
 
-HIGHER = ("psnr", "ssim", "label_accuracy", "label_miou", "pck", "style_color", "style_texture",
-          "semantic_consistency")  # fmt: skip
-LOWER = ("l1", "fid", "kid", "swd", "lpips", "cycle_error")
 BEST_TEXT = "The best value of a row is set in colour, where a metric has a better and a worse end."
 PROTOCOL_TEXT = (
     "All values of a row were measured in the same way; how can be read in each run's own report."
@@ -133,9 +130,10 @@ def best_runs(name: str, values: Mapping[str, float]) -> set[str]:
     finite = {run: value for run, value in values.items() if math.isfinite(value)}
     if len(finite) < 2 or len(set(finite.values())) == 1:
         return set()
-    if short not in HIGHER and short not in LOWER:
+    better = METRICS[short].better if short in METRICS else ""
+    if not better:
         return set()
-    best = max(finite.values()) if short in HIGHER else min(finite.values())
+    best = max(finite.values()) if better == "higher" else min(finite.values())
     return {run for run, value in finite.items() if value == best}
 
 

@@ -9,11 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a metric is called, its unit and how to read it."""
+    """What a metric is called, its unit, how to read it, and which end is better: `higher`,
+    `lower` or neither.
+
+    `at` says what the VALUE of a name `NAME@VALUE` is.
+    """
 
     title: str
     unit: str = ""
     words: str = ""
+    better: str = ""
+    at: str = "at {}"
 
 
 METRICS = {
@@ -22,35 +28,42 @@ METRICS = {
         "dB",
         "Likeness of output and truth, pixel by pixel. Higher is better; 3 dB more means half the "
         "squared error.",
+        better="higher",
     ),
     "ssim": Meaning(
         "SSIM of the output",
         "",
         "Likeness of structure in small windows, 1 for identical images. Higher is better.",
+        better="higher",
     ),
     "label_accuracy": Meaning(
         "Label transfer",
         "",
         "The exemplar's class labels, carried over by the learned match: share of positions that "
         "land on the right class. 1 is perfect.",
+        better="higher",
     ),
     "label_miou": Meaning(
         "Label transfer, mean IoU",
         "",
         "The same as overlap of each class, averaged over classes, so that small ones count as "
         "much as large ones. 1 is perfect.",
+        better="higher",
     ),
     "cycle_error": Meaning(
         "Cycle error",
         "cells",
         "Follow the match to the exemplar and back: how far from the start it ends, in cells of "
         "the match's grid. 0 is perfect.",
+        better="lower",
     ),
     "pck": Meaning(
         "Share of right matches",
         "",
         "Where the true match is known (warped scenes): share of places whose match lies near it, "
         "within the part of the grid's longer side that the name says. 1 is perfect.",
+        better="higher",
+        at="within {}",
     ),
     "match_entropy": Meaning(
         "Spread of the match",
@@ -63,25 +76,34 @@ METRICS = {
         "Share of the exemplar's places that some place of the condition prefers.",
     ),
     "l1": Meaning(
-        "Mean absolute error", "", "Of output against truth, black to white is 1. Lower is better."
+        "Mean absolute error",
+        "",
+        "Of output against truth, black to white is 1. Lower is better.",
+        better="lower",
     ),
     "fid": Meaning(
         "FID",
         "",
         "Distance between the feature statistics of outputs and real images. Lower is better; "
         "small sets give large values.",
+        better="lower",
     ),
     "swd": Meaning(
         "Sliced Wasserstein distance",
         "",
         "Distance between small patches of outputs and real images. Lower is better.",
+        better="lower",
+        at="{} pixels wide",
     ),
-    "lpips": Meaning("LPIPS", "", "Perceptual distance to the truth. Lower is better."),
+    "lpips": Meaning(
+        "LPIPS", "", "Perceptual distance to the truth. Lower is better.", better="lower"
+    ),
     "kid": Meaning(
         "KID",
         "",
         "Distance between the features of outputs and real images by a kernel; unlike FID unbiased "
         "for small sets, and about 0 for equal ones. Lower is better.",
+        better="lower",
     ),
     "kid_std": Meaning("KID, spread over subsets", "", "Standard deviation of KID's subsets."),
     "lpips_diversity": Meaning(
@@ -89,40 +111,47 @@ METRICS = {
         "",
         "Perceptual distance between outputs of one condition under different exemplars. Higher is "
         "more diverse.",
+        better="higher",
     ),
     "style_colour_paper": Meaning(
         "Colour relevance (paper)",
         "",
         "Likeness of output and exemplar in early network features, place by place, as the paper "
         "defines it. 1 is equal.",
+        better="higher",
     ),
     "style_texture_paper": Meaning(
         "Texture relevance (paper)",
         "",
         "The same in deeper features, which see textures. 1 is equal.",
+        better="higher",
     ),
     "style_colour_released": Meaning(
         "Colour relevance (released script)",
         "",
         "Likeness of the mean features of output and exemplar, whatever their places, as the "
         "authors' script computes it. 1 is equal.",
+        better="higher",
     ),
     "style_texture_released": Meaning(
         "Texture relevance (released script)",
         "",
         "The same for how much the features vary. 1 is equal.",
+        better="higher",
     ),
     "semantic_paper": Meaning(
         "Semantic consistency (paper)",
         "",
         "Likeness of output and truth in deep network features, place by place, as the paper "
         "defines it. 1 is equal.",
+        better="higher",
     ),
     "semantic_released": Meaning(
         "Semantic consistency (released script)",
         "",
         "Likeness of output and truth in the mean deep features of each labelled region, as the "
         "authors' script computes it. 1 is equal.",
+        better="higher",
     ),
     "train_seconds": Meaning("Training time", "s", "Wall-clock time of the training alone."),
 }
@@ -151,7 +180,9 @@ def meaning(name: str) -> Meaning:
             return Meaning(f"{subject} {title}", known.unit, words)
     base, _, value = short.partition("@")
     if value and base in METRICS:
-        return replace(METRICS[base], title=f"{METRICS[base].title} (within {value})")
+        return replace(
+            METRICS[base], title=f"{METRICS[base].title} ({METRICS[base].at.format(value)})"
+        )
     return Meaning(short.replace("_", " "))
 
 

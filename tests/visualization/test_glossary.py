@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mcltoolkit.visualization.glossary import headline, meaning, write_number
+from mcltoolkit.visualization.glossary import METRICS, headline, meaning, write_number
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,19 @@ def test_headline_gains() -> None:
     tiles = headline({"psnr": 22.0, "psnr_copy_exemplar": 10.5, "psnr_untrained": 23.0, "x": 1})
     assert [tile[0] for tile in tiles] == ["22.00 dB", "+11.50 dB", "-1.00 dB"]
     assert headline({"psnr": math.nan, "psnr_untrained": 3.0}) == []
+
+
+def test_the_better_end_is_the_one_that_the_words_name():
+    for name, known in METRICS.items():
+        if "Lower is better" in known.words or "0 is perfect" in known.words:
+            assert known.better == "lower", name
+        elif any(end in known.words for end in ("Higher is", "1 is perfect", "1 is equal")):
+            assert known.better == "higher", name
+        else:
+            assert known.better == "", name
+    assert {known.better for known in METRICS.values()} == {"higher", "lower", ""}
+
+
+def test_what_a_value_behind_the_name_is():
+    assert meaning("pck@0.1").title == "Share of right matches (within 0.1)"
+    assert meaning("swd@64").title == "Sliced Wasserstein distance (64 pixels wide)"
