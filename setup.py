@@ -16,7 +16,7 @@ METRICS = [*QUALITY, "torch-fidelity>=0.4,<0.5", "lpips>=0.1.4,<0.2"]
 EXPORT = ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"]
 WEB = ["gradio>=6,<7"]
 WANDB = ["wandb>=0.19"]
-DOCS = ["sphinx>=8,<10", "myst-parser>=4,<6", "furo>=2024.8.6"]
+DOCS = ["sphinx>=8,<10", "myst-parser>=4,<6", "furo>=2024.8.6", "latex2mathml>=3.77"]
 CHECKS = [
     "pytest>=8",
     "pytest-xdist>=3.5",

@@ -20,6 +20,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError, WeightsError, near_matches
+from mcltoolkit.pretrained import download, read_state, some
 from mcltoolkit.registry import MODELS
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -150,9 +151,10 @@ class VGG19Features(nn.Module):
                     f"VGG19Features.width_divisor is {width_divisor} with weights='torchvision'; "
                     f"these have full width: use width_divisor=1 or weights='random'"
                 )
-            state, source = _download(), "torchvision's vgg19"
+            source = "torchvision's vgg19"
+            state = download(_torchvision, source, CHOICE)
         else:
-            state, source = _read(Path(weights)), f"file {weights}"
+            state, source = read_state(weights, "VGG-19", CHOICE), f"file {weights}"
         ours = {f"{n}.{kind}" for n in self.convolutions for kind in ("weight", "bias")}
         torchvision_names = dict(zip(CONVOLUTIONS, _torchvision_indices(), strict=True))
         conventions = {
@@ -166,9 +168,9 @@ class VGG19Features(nn.Module):
                 self._copy({key: state[name] for key, name in names.items()}, names, source)
                 return convention
         raise WeightsError(
-            f"{source} does not hold a VGG-19: found the keys {_some(state)}; expected "
-            f"{_some(conventions['torchvision'].values())} (torchvision) or "
-            f"{_some(conventions['caffe'].values())} (released CoCosNet); {CHOICE}"
+            f"{source} does not hold a VGG-19: found the keys {some(state)}; expected "
+            f"{some(conventions['torchvision'].values())} (torchvision) or "
+            f"{some(conventions['caffe'].values())} (released CoCosNet); {CHOICE}"
         )
 
     def _copy(self, state: dict[str, Tensor], names: dict[str, str], source: str) -> None:
@@ -211,41 +213,8 @@ def _torchvision_indices() -> list[int]:
     return [2 * i + int(name[0]) - 1 for i, name in enumerate(CONVOLUTIONS)]
 
 
-def _download() -> dict[str, Tensor]:
-    try:
-        from torchvision.models import VGG19_Weights
+def _torchvision() -> dict[str, Tensor]:
+    from torchvision.models import VGG19_Weights
 
-        state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-    except Exception as error:  # no torchvision, no network, no room on the disk, wrong hash
-        raise WeightsError(
-            f"torchvision's VGG-19 cannot be loaded ({type(error).__name__}: {error}); allow the "
-            f"download, or {CHOICE}"
-        ) from error
-    return dict(state)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    path = path.expanduser()
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"the VGG-19 weights {path} cannot be read: it {what}; {CHOICE}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises half a dozen kinds for a broken file
-        raise WeightsError(
-            f"the VGG-19 weights {path} ({path.stat().st_size} bytes) cannot be read: "
-            f"{type(error).__name__}, the file is truncated or is no plain state dict; fetch it "
-            f"again, or {CHOICE}"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        found = _some(state) if isinstance(state, dict) else type(state).__name__
-        raise WeightsError(
-            f"the VGG-19 weights {path} hold {found}; expected a state dict of tensors with keys "
-            f"such as features.0.weight or conv1_1.weight; {CHOICE}"
-        )
-    return state
-
-
-def _some(names: Iterable[object]) -> str:
-    listed = sorted(map(str, names))
-    return ", ".join(listed[:3]) + (f", ... ({len(listed)})" if len(listed) > 3 else "")
+    weights = VGG19_Weights.IMAGENET1K_V1
+    return dict(weights.get_state_dict(progress=True, check_hash=True))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.metrics.shared import SharedNetwork, shared
-from mcltoolkit.metrics.weights import download, fill, fill_random, fingerprint, named, read_state
+from mcltoolkit.pretrained import download, fill, fill_random, fingerprint, named, read_state
 
 WIDTH = 2048
 RESIZE = "299x299, bilinear as in TensorFlow 1 (torch-fidelity)"

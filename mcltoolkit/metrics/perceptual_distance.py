@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mcltoolkit.errors import ConfigError, DataError, near_matches
 from mcltoolkit.metrics.sample_metric import SampleMetric
 from mcltoolkit.metrics.shared import shared, stacked
-from mcltoolkit.metrics.weights import download, fill, fill_random, fingerprint, named, read_state
+from mcltoolkit.pretrained import download, fill, fill_random, fingerprint, named, read_state
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Prediction
 

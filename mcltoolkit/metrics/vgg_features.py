@@ -10,7 +10,7 @@ from mcltoolkit.errors import WeightsError
 from mcltoolkit.losses.vgg import VGG19Features
 from mcltoolkit.metrics.sample_metric import SampleMetric
 from mcltoolkit.metrics.shared import SharedNetwork, shared
-from mcltoolkit.metrics.weights import fingerprint
+from mcltoolkit.pretrained import fingerprint
 
 CHOICE = (
     "set the metric's weights, or pass --vgg-weights PATH|torchvision|random (PATH: a file with "

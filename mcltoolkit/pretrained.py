@@ -1,13 +1,13 @@
-"""Weights of the networks that metrics look with: named, read without running code, fingerprinted.
+"""Pretrained weights of fixed networks: named, read without running code, fingerprinted.
 
-A metric never goes on without them, and never with others than the named ones.
+What needs them never goes on without them, and never with others than the named ones.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -43,18 +43,20 @@ def read_state(path: str | Path, network: str, choice: str) -> dict[str, Tensor]
     path = Path(path).expanduser()
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"the weights {path} of {network} cannot be read: it {what}; {choice}")
+        raise WeightsError(f"the {network} weights {path} cannot be read: it {what}; {choice}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises half a dozen kinds for a broken file
         raise WeightsError(
-            f"the weights {path} of {network} ({path.stat().st_size} bytes) cannot be read: "
+            f"the {network} weights {path} ({path.stat().st_size} bytes) cannot be read: "
             f"{type(error).__name__}, the file is truncated or is no plain state dict; fetch it "
             f"again, or {choice}"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        found = some(state) if isinstance(state, dict) else type(state).__name__
         raise WeightsError(
-            f"the weights {path} of {network} hold no plain state dict of tensors; {choice}"
+            f"the {network} weights {path} hold {found}; expected a state dict of tensors by name; "
+            f"{choice}"
         )
     return state
 
@@ -130,3 +132,9 @@ def fingerprint(weights: str, seed: int = 0, address: str = "") -> str:
         while block := file.read(2**20):
             found.update(block)
     return found.hexdigest()
+
+
+def some(names: Iterable[object]) -> str:
+    """The first of many names, and how many there are."""
+    listed = sorted(map(str, names))
+    return ", ".join(listed[:3]) + (f", ... ({len(listed)})" if len(listed) > 3 else "")
