@@ -1,12 +1,12 @@
 """Samples for the metrics that look with a network, and two ranks that measure them."""
 
-import importlib
 
 import numpy as np
 import pytest
 import torch
 
 from mcltoolkit.correspondence.match import CosineMatch
+from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Prediction
 
 
@@ -48,7 +48,7 @@ def measured(kind, options, count, names, rank=0, ranks=1):
     Samples go round in turn, as mmengine's sampler deals them, and the first ones again until each
     rank has as many.
     """
-    metric = getattr(importlib.import_module("mcltoolkit.metrics"), kind)(**options)
+    metric = METRICS.build(dict(type=kind, **options))
     rounds = -(-count // ranks)
     for turn in range(rounds):
         index = (turn * ranks + rank) % count
