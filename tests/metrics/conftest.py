@@ -1,6 +1,5 @@
 """Samples for the metrics that look with a network, and two ranks that measure them."""
 
-
 import numpy as np
 import pytest
 import torch
