@@ -235,8 +235,11 @@ def _choose_wrapper(config: Config) -> None:
 
 def _check_backends(config: Config) -> None:
     """WandB is no dependency; mmengine would tell only after the data are read."""
-    backends = (config.get("visualizer") or {}).get("vis_backends") or []
-    wanted = any(str(b.get("type", "")).endswith("WandbVisBackend") for b in backends)
+    visualizer = config.get("visualizer")
+    backends = visualizer.get("vis_backends") if isinstance(visualizer, dict) else None
+    listed = backends if isinstance(backends, list | tuple) else ()
+    kinds = [str(backend.get("type")) for backend in listed if isinstance(backend, dict)]
+    wanted = any(kind.endswith("WandbVisBackend") for kind in kinds)
     if wanted and importlib.util.find_spec("wandb") is None:
         raise ConfigError(
             "visualizer.vis_backends has a WandbVisBackend, but wandb is not installed; run "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.fileio import copyfile_from_local, get_local_path, join_path
 from mmengine.model import is_model_wrapper
@@ -38,10 +38,22 @@ class TranslationRunner(NamedSettingsRunner):
 
     optim_wrapper: Any
     param_schedulers: Any
+    timestamps: ClassVar[set[str]] = set()
+    """Of the runs of this process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.signals = StopSignals()
         super().__init__(*args, **kwargs)
+
+    def setup_env(self, env_cfg: Any) -> None:
+        """Set up the environment; the second run that begins in one second gets a name of its own,
+        or mmengine would have it write into the first one's logs and pictures."""
+        super().setup_env(env_cfg)
+        name, again = self.timestamp, 2
+        while name in self.timestamps:
+            name, again = f"{self.timestamp}_{again}", again + 1
+        self.timestamps.add(name)
+        self._timestamp: str = name
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
         """Register the config's hooks, and one for the plugins that observe the run, if any."""
