@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from mmengine.logging import print_log
 
 from mcltoolkit.engine import agreement
 from mcltoolkit.engine.agreement import cpu_group
-from mcltoolkit.engine.checkpoints import newest_whole, nothing_to_resume
+from mcltoolkit.engine.checkpoints import latest_checkpoint, newest_whole, nothing_to_resume
 from mcltoolkit.engine.config import check_writable
 from mcltoolkit.engine.distributed import init_process_group
 from mcltoolkit.engine.hooks import ReportHook
@@ -124,6 +125,23 @@ def test(
         if isinstance(hook, ReportHook):
             hook.config = whole
     return runner.test()
+
+
+def next_step(runner: TranslationRunner, config: str, work_dir: str | None = None) -> str:
+    """What to do with a training that has ended, in words.
+
+    Args:
+        runner: of the training.
+        config, work_dir: as they were given on the command line.
+    """
+    said = f"trained {runner.iter} steps; pictures and curves are in {runner.work_dir}"
+    try:
+        checkpoint = latest_checkpoint(runner.work_dir)
+    except ConfigError:
+        return f"{said}; no checkpoint was saved, since default_hooks.checkpoint is None"
+    words = ["python", "tools/test.py", config, str(checkpoint)]
+    words += [] if work_dir is None else ["--work-dir", work_dir]
+    return f"{said}. Next:\n  {shlex.join(words)}"
 
 
 def scalars_file(work_dir: str | Path) -> str | None:

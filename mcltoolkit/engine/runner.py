@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mmengine.fileio import copyfile_from_local, get_local_path, join_path
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, load_state_dict
 from torch.utils.data import DataLoader
@@ -24,6 +26,9 @@ from mcltoolkit.engine.named_settings import NamedSettingsRunner
 from mcltoolkit.engine.stopping import StopSignals
 from mcltoolkit.errors import ConfigError, OtherRankError, ToolkitError, WeightsError
 from mcltoolkit.registry import RUNNERS
+
+NOISE = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias')
+"""What mmengine warns itself of."""
 
 
 @RUNNERS.register_module()
@@ -241,13 +246,24 @@ class TranslationRunner(NamedSettingsRunner):
                 f"checkpoints in {out_dir} are as they were. Make room, then go on with --resume"
             ) from failure
 
+    def build_logger(self, *args: Any, **options: Any) -> MMLogger:
+        """mmengine's logger, without what it says of its own deprecated parts."""
+        logger = super().build_logger(*args, **options)
+        logger.addFilter(_of_interest)
+        return logger
+
+    def get_hooks_info(self) -> str:
+        """The hooks in the order in which they are called, for the log."""
+        return ", ".join(type(hook).__name__ for hook in self.hooks)
+
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        own = {k: v for k, v in env_cfg.items() if k != "dist_cfg" or self.distributed}
         facts = {
             **environment(),
             "seed": self.seed,
             "ranks": self.world_size,
             "launcher": self._launcher,
-            **env_cfg,
+            **own,
         }
         lines = "\n".join(f"    {name}: {value}" for name, value in facts.items())
         self.logger.info(f"environment\n{lines}")
@@ -292,3 +308,7 @@ def _write(
         local = save_whole(checkpoint, Path(folder, filename))
         target = join_path(out_dir, filename, backend_args=backend_args)
         copyfile_from_local(str(local), target, backend_args=backend_args)
+
+
+def _of_interest(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(NOISE)
