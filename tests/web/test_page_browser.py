@@ -40,7 +40,7 @@ class Visitor:
 
     def __init__(self, browser, url, **options):
         self.browser = browser.open(url, **options)
-        browser.wait("return document.querySelector('#output .empty, #output img')")
+        browser.wait("return document.querySelector('#exemplar img:not([hidden])')")
 
     def click(self, selector):
         self.browser.find(selector).click()
@@ -277,6 +277,42 @@ def test_visitors_share_nothing_but_the_model(browser, page_url, model):
     visitor.line("Exemplar at")
     np.testing.assert_array_equal(visitor.file("#output a"), output)
     assert near(visitor.translate()[1], output)
+    assert browser.errors() == []
+
+
+def test_a_page_that_is_forgotten_says_so(browser, page_url, model):
+    """The server remembers 16 visitors; the browser keeps the page open for as long as it likes."""
+    from mcltoolkit.web.serve import SESSIONS
+
+    _, exemplars = scene_examples(model, SIZE)
+    visitor = Visitor(browser, page_url)
+    visitor.click("#exemplars button:nth-child(3)")
+    shown = exemplars[2].picture
+    browser.until(lambda: np.array_equal(visitor.shown("#exemplar"), shown), what="the exemplar")
+    _, output = visitor.translate()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    config = json.loads(opener.open(f"{page_url}/config").read())
+    load = next(d["id"] for d in config["dependencies"] if d["targets"][0][1] == "load")
+    for number in range(SESSIONS):
+        visit = {"data": [], "fn_index": load, "session_hash": f"other{number}"}
+        request = urllib.request.Request(
+            f"{page_url}/gradio_api/queue/join", json.dumps(visit).encode(),
+            {"Content-Type": "application/json"},
+        )  # fmt: skip
+        assert opener.open(request).status == 200
+        answer = opener.open(f"{page_url}/gradio_api/queue/data?session_hash=other{number}")
+        assert any(b"process_completed" in line for line in answer)
+    visitor.click("#translate")
+    visitor.message("its exemplar is no longer remembered")
+    visitor.at("#output img", [(0.3, 0.7)])
+    visitor.message("its translation is no longer remembered")
+    visitor.click("#exemplars button:nth-child(4)")
+    shown = exemplars[3].picture
+    browser.until(lambda: np.array_equal(visitor.shown("#exemplar"), shown), what="the exemplar")
+    labels, other = visitor.translate()
+    exemplar = Exemplar(shown, exemplars[3].condition)
+    assert near(other, translate(labels, exemplar, model).array)
+    assert not near(other, output)
     assert browser.errors() == []
 
 
