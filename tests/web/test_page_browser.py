@@ -316,6 +316,28 @@ def test_a_page_that_is_forgotten_says_so(browser, page_url, model):
     assert browser.errors() == []
 
 
+def test_a_map_that_arrives_during_a_stroke_ends_it(browser, page_url, tmp_path):
+    visitor = Visitor(browser, page_url)
+    browser.run("""
+        const canvas = document.querySelector("#condition canvas");
+        canvas.setPointerCapture = () => {};
+        const box = canvas.getBoundingClientRect();
+        window.point = (kind, x, y) => canvas.dispatchEvent(new PointerEvent(kind, {
+          bubbles: true, button: 0, pointerId: 1,
+          clientX: box.left + x * box.width, clientY: box.top + y * box.height,
+        }));
+        point("pointerdown", 0.3, 0.3);
+        point("pointermove", 0.5, 0.5);""")
+    labels = np.random.default_rng(0).integers(6, size=(20, 40)).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / "wide.png")
+    visitor.upload("Upload a label map", tmp_path / "wide.png")
+    browser.wait("return document.querySelector('#condition canvas').width === 40")
+    browser.run("point('pointerup', 0.5, 0.5)")
+    assert browser.run("return document.querySelector('#condition .undo').disabled")
+    np.testing.assert_array_equal(visitor.translate()[0], labels)
+    assert browser.errors() == []
+
+
 def test_the_server_bounds_uploads_and_has_no_further_doors(page_url):
     boundary = uuid.uuid4().hex
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
