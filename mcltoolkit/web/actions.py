@@ -115,7 +115,8 @@ def wire(desk: Desk, parts: Parts) -> None:
     done.success(None, None, None, js=SHOW_RESULT, api_visibility="private")
     for part, look in ((parts.output, look_from), (parts.source, look_by)):
         _on(
-            part.pick, look, [parts.made], pictures, trigger_mode="always_last", show_progress="hidden",
+            part.pick, look, [parts.made], pictures,
+            trigger_mode="always_last", show_progress="hidden",
             concurrency_limit=LOOKING, concurrency_id="look",
         )  # fmt: skip
 

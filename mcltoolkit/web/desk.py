@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ class Desk:
     exemplars: Sequence[Example] = ()
     size: Size = field(init=False)
     painter: TranslationModel = field(init=False)
+    busy: Lock = field(init=False, default_factory=Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         model = self.model
@@ -142,13 +144,11 @@ class Desk:
                 f"there is no condition yet; choose one, or upload a .npy file of "
                 f"{self.model.channels} x height x width numbers"
             )
-        result = translate(
-            ours,
-            session.exemplar,
-            self.painter,
-            exemplar_condition=self._their_condition(their_condition, session),
-            size=size,
-        )
+        theirs = self._their_condition(their_condition, session)
+        with self.busy:
+            result = translate(
+                ours, session.exemplar, self.painter, exemplar_condition=theirs, size=size
+            )
         token = new_token()
         pictures = [
             {**output_view(result), "token": token},

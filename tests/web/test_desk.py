@@ -1,5 +1,7 @@
 import base64
 import io
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -202,6 +204,30 @@ def test_a_forgotten_page_is_told_so(desk, model, maps_model, files):
     for now in (Session(), other):
         with forgotten("condition"):
             desk.translate(shown, None, replace(now, exemplar=PHOTO), None)
+
+
+def test_visitors_translate_one_after_another(desk, monkeypatch):
+    session, condition, exemplar, _ = desk.start()
+    running, most, told = [], [], []
+
+    def slow(*given, **options):
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+        return translate(*given, **options)
+
+    monkeypatch.setattr("mcltoolkit.web.desk.translate", slow)
+
+    def visit():
+        told.append(desk.translate(condition, None, session, exemplar)[2])
+
+    threads = [threading.Thread(target=visit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (max(most), len(told)) == (1, 4)
 
 
 def test_the_exemplars_own_maps_are_those_that_are_shown(maps_model, monkeypatch):

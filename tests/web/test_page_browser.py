@@ -1,6 +1,7 @@
 """The real page in a real browser: what a visitor does, step by step."""
 
 import base64
+import http.client
 import io
 import json
 import re
@@ -358,6 +359,50 @@ def test_the_server_bounds_uploads_and_has_no_further_doors(page_url):
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{page_url}/{door}")
         assert caught.value.code in (403, 404, 405), door
+
+
+def test_the_server_bounds_whole_requests(page_url):
+    """Two files that are allowed one by one, and a canvas of many megabytes."""
+    from mcltoolkit.web.serve import EXTRA_BYTES
+
+    host = page_url.removeprefix("http://")
+    most = MOST_BYTES + EXTRA_BYTES
+    kinds = {"upload": "multipart/form-data; boundary=x", "queue/join": "application/json"}
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%d.png"\r\n\r\n'
+    half = bytes(most // 2)
+    files = [part % 1, half, b"\r\n", part % 2, half, b"\r\n--x--\r\n"]
+    for door, parts in (("upload", files), ("queue/join", [b'{"data": ["', half, half, b'"]}'])):
+        stated = http.client.HTTPConnection(host, timeout=60)
+        stated.putrequest("POST", f"/gradio_api/{door}")
+        stated.putheader("Content-Type", kinds[door])
+        stated.putheader("Content-Length", str(most + 1))
+        stated.endheaders()
+        assert stated.getresponse().status == 413, "before anything was sent"
+        chunked = http.client.HTTPConnection(host, timeout=60)
+        chunked.request(
+            "POST", f"/gradio_api/{door}", iter(parts), {"Content-Type": kinds[door]},
+            encode_chunked=True,
+        )  # fmt: skip
+        assert chunked.getresponse().status == 413, door
+
+
+def test_no_action_runs_past_the_queue(page_url):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    config = json.loads(opener.open(f"{page_url}/config").read())
+    for action in config["dependencies"]:
+        body = {"data": [None] * len(action["inputs"]), "fn_index": action["id"]}
+        request = urllib.request.Request(
+            f"{page_url}/gradio_api/run/{action['api_name']}",
+            json.dumps({**body, "session_hash": "direct"}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        if not action["queue"]:
+            continue
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            opener.open(request)
+        assert caught.value.code == 404, action
+    names = [action["api_name"] for action in config["dependencies"] if action["queue"]]
+    assert {"translate", "look_from", "load_exemplar"} <= set(names)
 
 
 def test_the_exemplars_label_map_is_asked_for_and_drawn(browser, page_url, model, tmp_path):
