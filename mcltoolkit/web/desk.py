@@ -21,12 +21,11 @@ from mcltoolkit.web.canvas import (
 )
 from mcltoolkit.web.examples import Example, paint
 from mcltoolkit.web.inspection import exemplar_heat, output_heat
-from mcltoolkit.web.limits import read_label_map, read_maps, read_photo
+from mcltoolkit.web.limits import read_label_map, read_maps, read_photo, translation_size
 from mcltoolkit.web.pictures import Value, picture_value, preview_uri, preview_value
 from mcltoolkit.web.session import Session, check_shown, new_token
 from mcltoolkit.web.views import condition_view, exemplar_view, output_view
 
-DEFAULT_SIZE = (256, 256)
 THEIRS = "exemplar's label map"
 HINT = "Click a point of the output or of the exemplar to see its match."
 
@@ -49,7 +48,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         model = self.model
-        object.__setattr__(self, "size", _size(model.settings["size"]))
+        object.__setattr__(self, "size", translation_size(model))
         # What is on the canvas are classes already; label_map is for values of label files.
         settings = {**model.settings, "label_map": None}
         painter = replace(model, config={**model.config, "inference": settings})
@@ -283,8 +282,3 @@ def _point(x: Any, y: Any) -> tuple[float, float]:
     if not all(isinstance(v, int | float) and 0 <= v <= 1 for v in (x, y)):
         raise ConfigError(f"the point ({x!r}, {y!r}) is outside the picture; click inside")
     return float(x), float(y)
-
-
-def _size(wanted: Any) -> Size:
-    height, width = wanted or DEFAULT_SIZE
-    return int(height), int(width)

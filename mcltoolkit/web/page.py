@@ -20,9 +20,12 @@ LEAD = (
     "A {what} says what is where, an exemplar how it should look. The model matches the two and "
     "paints the {what} in the exemplar's colours and textures."
 )
-FOOT = "Everything runs on the machine that serves this page. Uploads are deleted after an hour."
-STATE_SECONDS = 3600
-CACHE_SECONDS = (600, 3600)
+FOOT = (
+    "Everything runs on the machine that serves this page. It deletes uploaded files after 60 to "
+    "70 minutes, and forgets your pictures an hour after your last action."
+)
+STATE_SECONDS = 3600  # see `memory`
+CACHE_SECONDS = (600, 3600)  # seconds between two looks at the files, and their age
 BYTES = megabytes(MOST_BYTES)
 PICTURE_FILES = f"{', '.join(FORMATS)}; at most {BYTES} and {MOST_PIXELS // 10**6} million pixels"
 ARRAY_FILES = f"NumPy .npy; at most {BYTES}"
@@ -73,7 +76,7 @@ def build_page(desk: Desk) -> gr.Blocks:
     """The page; see `serve` for who can open it."""
     _, condition, exemplar, theirs = desk.start()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
-        state, made = (gr.State(Session(), time_to_live=STATE_SECONDS) for _ in range(2))
+        state, made = (gr.State(Session()) for _ in range(2))
         parts = Parts(page, state, made)
         lead = LEAD.format(what="label map" if desk.draws else "condition")
         _text(f"<h1>{TITLE}</h1><p class='lead'>{lead}</p><p class='facts'>{_facts(desk)}</p>")

@@ -20,6 +20,8 @@ from mcltoolkit.web.canvas import most_text
 from mcltoolkit.web.components import asset
 from mcltoolkit.web.desk import Desk
 from mcltoolkit.web.limits import MOST_BYTES
+from mcltoolkit.web.memory import forgetting
+from mcltoolkit.web.page import STATE_SECONDS
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 SESSIONS = 16  # visitors remembered at a time; the one who came first is forgotten first
@@ -122,6 +124,7 @@ def launch(page: gr.Blocks, desk: Desk, host: str, port: int, browser: bool = Fa
                 "docs_url": None,
                 "redoc_url": None,
                 "openapi_url": None,
+                "lifespan": forgetting(page, desk.model.exemplars, STATE_SECONDS),
                 "middleware": [Middleware(BoundedBodies, most=most_body(desk))],
             },
             theme=theme(),
