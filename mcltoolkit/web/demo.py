@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> None:
     desk = prepare(options)
     with own_folder():
         page = build_page(desk)
-        url = launch(page, options.host, port, options.open)
+        url = launch(page, desk, options.host, port, options.open)
         if options.host not in LOCAL:
             print(
                 f"warning: --host {options.host} lets everyone who reaches this machine on port "
