@@ -54,5 +54,5 @@ def prepare(options: argparse.Namespace):  # type: ignore[no-untyped-def]
     if options.examples:
         conditions = condition_examples(options.examples, model)
     if options.exemplars:
-        exemplars = exemplar_examples(options.exemplars, model)
+        exemplars = exemplar_examples(options.exemplars, model, options.exemplar_labels)
     return Desk(model, conditions, exemplars)
