@@ -152,7 +152,9 @@ class PCK(MeasuredMetric):
     def passport(self, key: str = "") -> dict[str, Any]:
         """See `MeasuredMetric`."""
         position = "mean under the weights" if self.soft else "heaviest"
-        return {**super().passport(key), "protocol": "pck-1", "matched_position": position}
+        told = {**super().passport(key), "protocol": "pck-1", "matched_position": position}
+        known = (self.dataset_meta or {}).get("known_match")
+        return {**told, "known_match": known} if known else told
 
     def reduce(self, entries: list[list[int]]) -> dict[str, float]:
         """Shares of the summed counts."""
