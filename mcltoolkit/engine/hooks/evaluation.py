@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
@@ -73,8 +74,10 @@ def described_dataset(dataset: Any) -> str:
 
 
 def _begin(loop: Any) -> None:
-    dataset = loop.dataloader.dataset
+    if not hasattr(loop, "evaluator"):  # a loop of the user's own
+        return
     for metric in loop.evaluator.metrics:
-        metric.results.clear()
+        if isinstance(metric, BaseMetric):
+            metric.results.clear()
         if isinstance(metric, MeasuredMetric):
-            metric.data = described_dataset(dataset)
+            metric.data = described_dataset(loop.dataloader.dataset)
