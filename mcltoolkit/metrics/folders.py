@@ -264,8 +264,9 @@ def check_device(device: str) -> str:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # assertions: torch without CUDA
         reason = str(error).strip().splitlines()[0]
+        count = torch.cuda.device_count()
+        allowed = f"cpu, and cuda:0 to cuda:{count - 1}" if count else "cpu, as no GPU is found"
         raise ConfigError(
-            f"--device {device} cannot be used ({reason}); allowed are cpu, cuda and cuda:N with N "
-            f"below {torch.cuda.device_count()}, the number of GPUs found"
+            f"--device {device} cannot be used ({reason}); allowed here: {allowed}"
         ) from error
     return device
