@@ -19,6 +19,7 @@ from mcltoolkit.engine.config import plain_config
 from mcltoolkit.engine.data_loader import build_loader, refuse_skipping
 from mcltoolkit.engine.environment import environment
 from mcltoolkit.engine.files import load_plain, save_whole
+from mcltoolkit.engine.hooks.evaluation import EvaluationHook
 from mcltoolkit.engine.hooks.leave_validation import LeaveValidationHook
 from mcltoolkit.engine.hooks.observe import observer_hook
 from mcltoolkit.engine.loops import TranslationTrainLoop
@@ -63,6 +64,7 @@ class TranslationRunner(NamedSettingsRunner):
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
         """Register the config's hooks, and one for the plugins that observe the run, if any."""
         super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook(EvaluationHook())
         self.register_hook(LeaveValidationHook())
         observers = observer_hook()
         if observers is not None:
