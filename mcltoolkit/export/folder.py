@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from mcltoolkit.errors import ConfigError
 from mcltoolkit.export import card, description
 from mcltoolkit.export.capture import capture
 from mcltoolkit.export.onnx_model import DEFAULT_OPSET, check_onnx, open_onnx, write_onnx
+from mcltoolkit.export.place import check_place, whole_folder
 from mcltoolkit.export.signature import Signature, signature_of
 from mcltoolkit.export.terms import data_set, terms
 from mcltoolkit.export.torch_program import open_program, write_program
@@ -71,9 +69,9 @@ def export_model(
         ConfigError: a format cannot be written, differs from the model, or the place is taken.
         WeightsError: the checkpoint cannot be used.
     """
-    out = Path(out)
     wanted = _check_formats(formats, opset)
-    _check_place(out, overwrite)
+    needed = {"checkpoint": checkpoint, "metrics file": metrics}
+    out = check_place(Path(out), overwrite, needed)
     results = None if metrics is None else _read_metrics(metrics)
     model = load_model(checkpoint, "cpu", plugins)
     signature = signature_of(model, size)
@@ -82,7 +80,7 @@ def export_model(
         f"{signature.size[0]}x{signature.size[1]}"
     )
     program = capture(model.translator, signature)
-    with _whole_folder(out, overwrite) as folder:
+    with whole_folder(out, overwrite, needed) as folder:
         files: dict[str, dict[str, Any]] = {}
         if "onnx" in wanted:
             say(f"writing {ONNX_FILE} (opset {opset}), then running it in ONNX Runtime")
@@ -116,44 +114,6 @@ def _check_formats(formats: Sequence[str], opset: int) -> list[str]:
     if "onnx" in formats:
         check_onnx(opset)
     return [name for name in FORMATS if name in formats]
-
-
-def _check_place(out: Path, overwrite: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    ours = out.is_dir() and (out / description.FILE).is_file()
-    if ours and overwrite:
-        return
-    raise ConfigError(
-        f"{out} exists already; "
-        + (
-            "add --overwrite to replace this export, or give --out another folder"
-            if ours
-            else f"it is no export (it has no {description.FILE}) and stays: give --out another "
-            f"folder"
-        )
-    )
-
-
-@contextmanager
-def _whole_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A folder beside `out` that takes its name once all went well and is removed otherwise."""
-    part = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        part.mkdir(parents=True)
-        try:
-            yield part
-            _check_place(out, overwrite)
-            if out.exists():
-                shutil.rmtree(out)
-            os.replace(part, out)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {out}: {error.strerror or error}; free the place or choose another "
-            f"folder for --out"
-        ) from error
 
 
 def _verified(

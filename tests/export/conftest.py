@@ -9,7 +9,7 @@ from PIL import Image
 
 from mcltoolkit.data import SyntheticScenes
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.export import FORMATS, export_model, onnx_model
+from mcltoolkit.export import FORMATS, export_model, folder, onnx_model
 from mcltoolkit.inference.checkpoint import build_translator
 from mcltoolkit.models.translator import TRANSLATOR_SETTINGS
 from mcltoolkit.plugins import load_plugins
@@ -112,3 +112,17 @@ def pictures():
         Image.fromarray(rough).resize(size[::-1], Image.BICUBIC).save(folder / "exemplar.png")
 
     return write
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Exports that capture and run nothing: for what happens around them."""
+    monkeypatch.setattr(folder, "capture", lambda translator, signature: None)
+    monkeypatch.setattr(folder, "open_program", lambda path: None)
+    monkeypatch.setattr(folder, "deviations", lambda *given: {"image": 0.0, "warped": 0.0})
+
+    def write(program, path):
+        path.write_bytes(b"made")
+        return [path]
+
+    monkeypatch.setattr(folder, "write_program", write)

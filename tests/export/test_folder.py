@@ -13,23 +13,9 @@ from PIL import Image
 
 from mcltoolkit import inference
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.export import export_model, folder
+from mcltoolkit.export import export_model
 
 PLAIN = ("torch-export",)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Exports that capture and run nothing: for what happens around them."""
-    monkeypatch.setattr(folder, "capture", lambda translator, signature: None)
-    monkeypatch.setattr(folder, "open_program", lambda path: None)
-    monkeypatch.setattr(folder, "deviations", lambda *given: {"image": 0.0, "warped": 0.0})
-
-    def write(program, path):
-        path.write_bytes(b"made")
-        return [path]
-
-    monkeypatch.setattr(folder, "write_program", write)
 
 
 def test_files_are_named_with_their_hashes(exported):
@@ -93,32 +79,6 @@ def test_the_card_s_programs_need_no_toolkit_and_paint_the_same_picture(
     theirs = np.array(Image.open(tmp_path / "image.png"))
     assert ours.std() > 3
     assert np.abs(ours.astype(int) - theirs).max() <= 1
-
-
-def test_a_deviation_leaves_nothing(checkpoints, tmp_path, quick, monkeypatch):
-    def deviating(*given):
-        raise ConfigError("gives other outputs")
-
-    monkeypatch.setattr(folder, "deviations", deviating)
-    with pytest.raises(ConfigError, match="gives other outputs"):
-        export_model(checkpoints["scenes"], tmp_path / "out", PLAIN)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_only_exports_are_replaced_and_only_when_asked(checkpoints, tmp_path, quick):
-    out = tmp_path / "deep" / "out"
-    export_model(checkpoints["scenes"], out, PLAIN, name="first")
-    with pytest.raises(ConfigError, match=r"exists already; add --overwrite"):
-        export_model(checkpoints["scenes"], out, PLAIN)
-    (out / "model.onnx").write_bytes(b"of before")
-    export_model(checkpoints["scenes"], out, PLAIN, name="second", overwrite=True)
-    assert sorted(file.name for file in out.iterdir()) == ["README.md", "io.json", "model.pt2"]
-    assert "# second\n" in (out / "README.md").read_text()
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"own exists already; it is no export"):
-        export_model(checkpoints["scenes"], tmp_path / "own", PLAIN, overwrite=True)
-    assert (tmp_path / "own" / "notes.txt").read_text() == "mine"
 
 
 def test_stated_licences_stand_in_card_and_front_matter(checkpoints, tmp_path, quick):
