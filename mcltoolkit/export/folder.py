@@ -73,29 +73,33 @@ def export_model(
     needed = {"checkpoint": checkpoint, "metrics file": metrics}
     out = check_place(Path(out), overwrite, needed)
     results = None if metrics is None else _read_metrics(metrics)
+    say(f"reading {checkpoint}")
     model = load_model(checkpoint, "cpu", plugins)
     signature = signature_of(model, size)
-    say(
-        f"capturing the graph: {', '.join(signature.inputs)} at "
-        f"{signature.size[0]}x{signature.size[1]}"
-    )
-    program = capture(model.translator, signature)
     with whole_folder(out, overwrite, needed) as folder:
+        say(
+            f"capturing the graph: {', '.join(signature.inputs)} at "
+            f"{signature.size[0]}x{signature.size[1]} (a large model takes minutes)"
+        )
+        program = capture(model.translator, signature)
         files: dict[str, dict[str, Any]] = {}
         if "onnx" in wanted:
-            say(f"writing {ONNX_FILE} (opset {opset}), then running it in ONNX Runtime")
+            say(f"writing {ONNX_FILE} (opset {opset})")
             written = write_onnx(program, signature, folder / ONNX_FILE, opset)
+            say(f"running {ONNX_FILE} in ONNX Runtime, against the model in memory")
             run = open_onnx(folder / ONNX_FILE)
             files["onnx"] = {"version": f"opset {opset}", "opset": opset}
             files["onnx"] |= _verified(run, model, signature, tolerance, ONNX_FILE, written)
         if "torch-export" in wanted:
-            say(f"writing {PROGRAM_FILE}, then reading and running it")
+            say(f"writing {PROGRAM_FILE}")
             written = write_program(program, folder / PROGRAM_FILE)
+            say(f"running {PROGRAM_FILE}, against the model in memory")
             run = open_program(folder / PROGRAM_FILE)
             files["torch-export"] = {"version": f"torch {torch.__version__}"}
             files["torch-export"] |= _verified(
                 run, model, signature, tolerance, PROGRAM_FILE, written
             )
+        say(f"writing {description.FILE} and the model card {card.FILE}")
         content = description.describe(model, signature, files)
         write_json(folder / description.FILE, content)
         facts, task = _facts(model, checkpoint, name)

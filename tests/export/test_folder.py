@@ -13,7 +13,7 @@ from PIL import Image
 
 from mcltoolkit import inference
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.export import export_model
+from mcltoolkit.export import export_model, folder
 
 PLAIN = ("torch-export",)
 
@@ -100,3 +100,19 @@ def test_settings_that_cannot_be_are_refused_before_any_work(checkpoints, tmp_pa
     with pytest.raises(ConfigError, match=r"onnxruntime, not .*mcltoolkit\[export\]"):
         export()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_step_is_said_before_it_begins(checkpoints, tmp_path, quick, monkeypatch):
+    said = []
+    for name in ("load_model", "capture", "write_program", "open_program"):
+
+        def step(*given, name=name, does=getattr(folder, name)):
+            said.append(name)
+            return does(*given)
+
+        monkeypatch.setattr(folder, name, step)
+    export_model(checkpoints["scenes"], tmp_path / "out", PLAIN, say=said.append)
+    assert [line.split()[0] for line in said] == [
+        "reading", "load_model", "capturing", "capture", "writing", "write_program", "running",
+        "open_program", "writing",
+    ]  # fmt: skip

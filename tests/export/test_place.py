@@ -112,3 +112,69 @@ def test_a_deviation_leaves_nothing(export, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="gives other outputs"):
         export(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    def work(*given, **more):
+        raise AssertionError("nothing may be read before the place is checked")
+
+    monkeypatch.setattr(folder, "load_model", work)
+
+
+def test_places_that_cannot_be_replaced_as_a_whole_are_refused_first(
+    export, no_work, tmp_path, monkeypatch
+):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    for name, target in (("link", "real"), ("broken", "nowhere")):
+        with pytest.raises(ConfigError, match=rf"{name} is a link to .*{target}, .*another one"):
+            export(tmp_path / name)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match="file exists already; it is no folder"):
+        export(tmp_path / "file", overwrite=True)
+    monkeypatch.chdir(tmp_path / "real")
+    for here in (".", "..", "../link/.."):
+        with pytest.raises(ConfigError, match=r"the folder you are in.*--out .*real/exported"):
+            export(here)
+    assert list((tmp_path / "real").iterdir()) == []
+
+
+def test_a_relative_place_and_an_empty_folder_are_taken(export, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for out in ("empty", "a/../b", "c/"):
+        export(out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "c", "empty"]
+    assert all((path / "model.pt2").exists() for path in tmp_path.iterdir())
+
+
+def test_a_failed_export_removes_the_folders_that_it_made_and_no_others(
+    export, tmp_path, monkeypatch
+):
+    def failing(*given):
+        (tmp_path / "kept" / "by-others" / "new").mkdir(parents=True)
+        raise ConfigError("gives other outputs")
+
+    (tmp_path / "there").mkdir()
+    monkeypatch.setattr(folder, "deviations", failing)
+    for out in ("there/a/b/out", "kept/by-others/out"):
+        with pytest.raises(ConfigError, match="gives other outputs"):
+            export(tmp_path / out)
+        shutil.rmtree(tmp_path / "kept" / "by-others" / "new")
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert found == {"there", "kept", "kept/by-others"}
+
+
+def test_a_place_that_cannot_be_written_is_noticed_before_the_capture(
+    export, tmp_path, monkeypatch
+):
+    def capture(*given):
+        raise AssertionError("too late")
+
+    monkeypatch.setattr(folder, "capture", capture)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match=r"cannot write .*out: Not a directory"):
+        export(tmp_path / "file" / "deep" / "out")
+    assert (tmp_path / "file").read_text() == "mine"
