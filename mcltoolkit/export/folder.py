@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from mcltoolkit.export.place import check_place, whole_folder
 from mcltoolkit.export.signature import Signature, signature_of
 from mcltoolkit.export.terms import data_set, terms
 from mcltoolkit.export.torch_program import open_program, write_program
-from mcltoolkit.export.verify import CASES, TOLERANCE, deviations
-from mcltoolkit.files import write_atomically, write_json
+from mcltoolkit.export.verify import CASES, TOLERANCE, check_tolerance, deviations
+from mcltoolkit.files import write_atomically
 from mcltoolkit.inference.checkpoint import load_model
 from mcltoolkit.inference.model import TranslationModel
 
@@ -70,6 +71,7 @@ def export_model(
         WeightsError: the checkpoint cannot be used.
     """
     wanted = _check_formats(formats, opset)
+    check_tolerance(tolerance)
     needed = {"checkpoint": checkpoint, "metrics file": metrics}
     out = check_place(Path(out), overwrite, needed)
     results = None if metrics is None else _read_metrics(metrics)
@@ -101,7 +103,8 @@ def export_model(
             )
         say(f"writing {description.FILE} and the model card {card.FILE}")
         content = description.describe(model, signature, files)
-        write_json(folder / description.FILE, content)
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        write_atomically(folder / description.FILE, text.encode())
         facts, task = _facts(model, checkpoint, name)
         notes = terms(model.config, task, licence)
         text = card.card(model, facts, content, notes, results, licence)

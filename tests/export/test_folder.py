@@ -104,13 +104,18 @@ def test_settings_that_cannot_be_are_refused_before_any_work(checkpoints, tmp_pa
 
 def test_every_step_is_said_before_it_begins(checkpoints, tmp_path, quick, monkeypatch):
     said = []
-    for name in ("load_model", "capture", "write_program", "open_program"):
 
-        def step(*given, name=name, does=getattr(folder, name)):
+    def follow(name):
+        does = getattr(folder, name)
+
+        def step(*given):
             said.append(name)
             return does(*given)
 
         monkeypatch.setattr(folder, name, step)
+
+    for name in ("load_model", "capture", "write_program", "open_program"):
+        follow(name)
     export_model(checkpoints["scenes"], tmp_path / "out", PLAIN, say=said.append)
     assert [line.split()[0] for line in said] == [
         "reading", "load_model", "capturing", "capture", "writing", "write_program", "running",
