@@ -102,10 +102,10 @@ def export_model(
                 run, model, signature, tolerance, PROGRAM_FILE, written
             )
         say(f"writing {description.FILE} and the model card {card.FILE}")
-        content = description.describe(model, signature, files)
+        facts, task = _facts(model, checkpoint, name)
+        content = description.describe(model, signature, files, task)
         text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
         write_atomically(folder / description.FILE, text.encode())
-        facts, task = _facts(model, checkpoint, name)
         notes = terms(model.config, task, licence)
         text = card.card(model, facts, content, notes, results, licence)
         write_atomically(folder / card.FILE, text.encode())
