@@ -261,7 +261,7 @@ def _check_backends(config: Config) -> None:
     if wanted and importlib.util.find_spec("wandb") is None:
         raise ConfigError(
             "visualizer.vis_backends has a WandbVisBackend, but wandb is not installed; run "
-            "`pip install mcltoolkit[wandb]`, or take the backend out"
+            "`pip install 'mcltoolkit[wandb]'`, or take the backend out"
         )
 
 

@@ -40,7 +40,7 @@ def check_onnx(opset: int) -> None:
     if missing:
         raise ConfigError(
             f"ONNX files need the package{'s' if len(missing) > 1 else ''} {', '.join(missing)}, "
-            f"not installed here; run `pip install mcltoolkit[export]`, or leave the format out: "
+            f"not installed here; run `pip install 'mcltoolkit[export]'`, or leave the format out: "
             f"--format torch-export"
         )
     if opset not in OPSETS:

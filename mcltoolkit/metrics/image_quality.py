@@ -124,6 +124,6 @@ def _torchmetrics() -> ModuleType:
     except ImportError as error:
         raise ConfigError(
             f"the metric ImageQuality needs torchmetrics, which cannot be imported ({error}); "
-            f"run `pip install mcltoolkit[metrics]`, or remove ImageQuality from the evaluators"
+            f"run `pip install 'mcltoolkit[metrics]'`, or remove ImageQuality from the evaluators"
         ) from error
     return image

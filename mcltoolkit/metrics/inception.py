@@ -88,7 +88,7 @@ def torch_fidelity(module: str) -> ModuleType:
     except ImportError as error:
         raise ConfigError(
             f"FID and KID need torch-fidelity, which cannot be imported ({error}); run `pip "
-            f"install mcltoolkit[metrics]`, or leave them out"
+            f"install 'mcltoolkit[metrics]'`, or leave them out"
         ) from error
 
 

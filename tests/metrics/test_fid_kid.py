@@ -187,7 +187,7 @@ def test_a_failed_download_names_the_way_out(monkeypatch):
 
 def test_without_the_library_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
-    with pytest.raises(ConfigError, match=r"pip install mcltoolkit\[metrics\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'mcltoolkit\[metrics\]'"):
         InceptionFeatures("random")
 
 

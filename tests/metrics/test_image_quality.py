@@ -127,5 +127,5 @@ def test_exemplar_of_another_size_cannot_be_copied():
 
 def test_missing_torchmetrics_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchmetrics.functional", None)
-    with pytest.raises(ConfigError, match=r"pip install mcltoolkit\[metrics\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'mcltoolkit\[metrics\]'"):
         ImageQuality()

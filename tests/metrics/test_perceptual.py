@@ -108,5 +108,5 @@ def test_settings_are_checked(network, monkeypatch):
     with pytest.raises(DataError, match="sides of at least 32"):
         network(torch.zeros(1, 3, 31, 40), torch.zeros(1, 3, 31, 40))
     monkeypatch.setitem(sys.modules, "lpips", None)
-    with pytest.raises(ConfigError, match=r"pip install mcltoolkit\[metrics\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'mcltoolkit\[metrics\]'"):
         LPIPSNetwork("random", "vgg")

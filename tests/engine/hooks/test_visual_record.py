@@ -87,5 +87,5 @@ def test_a_backend_that_is_not_installed_names_its_extra(tiny_config, tmp_path, 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     config = load_config(tiny_config, work_dir=str(tmp_path))
     config.visualizer.vis_backends.append(dict(type="WandbVisBackend"))
-    with pytest.raises(ConfigError, match=r"pip install mcltoolkit\[wandb\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'mcltoolkit\[wandb\]'"):
         train(config)
