@@ -98,7 +98,7 @@ def _empty(net: str) -> nn.Module:
     except ImportError as error:
         raise ConfigError(
             f"LPIPS needs the package lpips, which cannot be imported ({error}); run `pip install "
-            f"mcltoolkit[metrics]`, or leave LPIPS out"
+            f"'mcltoolkit[metrics]'`, or leave LPIPS out"
         ) from error
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torchvision: `pretrained` is its older way to say it
