@@ -1,4 +1,4 @@
-"""Which files a translation reads, which belong together, and where its pictures go."""
+"""Which files a translation reads, and where its pictures go."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mcltoolkit.data.exemplars import read_exemplar_list
 from mcltoolkit.data.folder import SUFFIXES
 from mcltoolkit.data.records import few
 from mcltoolkit.errors import ConfigError, DataError
@@ -78,69 +77,6 @@ def by_stem(files: Iterable[Path], option: str) -> dict[str, Path]:
                 f"ending, so that their outputs would be one file; rename or remove one"
             )
         found[path.stem] = path
-    return found
-
-
-def partners(conditions: Sequence[Path], folder: Path, option: str, kind: str) -> list[Path]:
-    """For each condition the file of the same name, whatever its ending, in `folder`.
-
-    Args:
-        kind: `photos`, or what `condition_files` takes.
-
-    Raises:
-        DataError: some have none; all are counted, some named.
-    """
-    suffixes = ARRAYS if kind == "maps" else SUFFIXES if kind == "photos" else (*SUFFIXES, *ARRAYS)
-    there = by_stem(files_in(folder, suffixes, option), option)
-    missing = [path.name for path in conditions if path.stem not in there]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(conditions)} conditions have no file of the same name (of any "
-            f"ending) in folder {folder} of {option}: {few(missing)}; add them, or give one file "
-            f"for all"
-        )
-    return [there[path.stem] for path in conditions]
-
-
-def listed(
-    conditions: Sequence[Path], list_file: str, folder: Path | None, count: int
-) -> list[list[Path]]:
-    """For each condition its first `count` exemplars of a list in the toolkit's format.
-
-    Args:
-        list_file: lines `condition.jpg,exemplar1.jpg,...`; conditions are found by their name
-            without folder and ending.
-        folder: that the exemplars' names are relative to; None for the list's own.
-
-    Raises:
-        DataError: the list is missing or broken, or lacks a condition or an exemplar of one.
-    """
-    lines = read_exemplar_list(list_file, "--exemplar-list")
-    by_name: Mapping[str, tuple[int, tuple[str, ...]]] = {
-        Path(name).stem: (line.number, line.exemplars) for name, line in lines.items()
-    }
-    missing = [path.name for path in conditions if path.stem not in by_name]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(conditions)} conditions have no line in exemplar list "
-            f"{list_file}: {few(missing)}; add the lines"
-        )
-    base, found = folder or Path(list_file).parent, []
-    for path in conditions:
-        number, names = by_name[path.stem]
-        if len(names) < count:
-            raise DataError(
-                f"exemplar list {list_file}, line {number}: {len(names)} exemplars for "
-                f"{path.name}, {count} are needed for as many --weights; add some"
-            )
-        files = [base / name for name in names[:count]]
-        for file in files:
-            if not file.is_file():
-                raise DataError(
-                    f"exemplar list {list_file}, line {number}: {file} does not exist; correct the "
-                    f"name, or give the folder of the exemplars as --exemplar"
-                )
-        found.append(files)
     return found
 
 

@@ -224,7 +224,7 @@ def test_nothing_is_replaced_unless_asked_for(run, place, tmp_path):
         ),
         (
             ["--exemplar", "photos", "--exemplar-condition", "c/f1.png"],
-            "--exemplar-condition is a file; give the folder",
+            "--exemplar-condition is c/f1.png, not a folder; give the folder",
         ),
         (
             ["--exemplar", "photos/f1.bmp", "--exemplar-condition", "c/f1.png"],
@@ -235,6 +235,14 @@ def test_nothing_is_replaced_unless_asked_for(run, place, tmp_path):
             "line 1: 1 exemplars for f1.png, 2 are needed",
         ),
         (["--exemplar-list", "list.txt", "--exemplar", "c"], "c/photos/f2.bmp does not exist"),
+        (
+            ["--exemplar-list", "list.txt", "--exemplar", "photos/f1.bmp"],
+            "the one folder that the list's names are relative to, found photos/f1.bmp",
+        ),
+        (
+            ["--exemplar-list", "list.txt", "--exemplar", ".", "photos"],
+            "relative to, found . photos; give that folder",
+        ),
         (["--exemplar-list", "no.txt"], "set --exemplar-list"),
         (["--exemplar", "photos/f1.bmp", "--warped", "c"], "--warped and --condition are both"),
     ],
@@ -281,4 +289,4 @@ def test_labels_of_exemplars_by_name(ade20k, place, run, tmp_path):
     assert "give the label map of photos/f1.bmp with --exemplar-condition" in said
     (labels / "f10.png").unlink()
     said = run(*options, checkpoint=ade20k, status=2, out="n")
-    assert "1 of 3 conditions have no file of the same name" in said
+    assert "1 of 3 exemplars have no file of the same name" in said
