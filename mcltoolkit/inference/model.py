@@ -62,8 +62,9 @@ class TranslationModel:
     def form(self) -> ConditionForm:
         """What it takes as a condition, for reading one."""
         label_map = self.settings.get("label_map")
+        refused = self.settings.get("refused_labels") or ()
         return ConditionForm(
-            self.channels, self.condition_kind, label_map, self.classes, self.palette
+            self.channels, self.condition_kind, label_map, self.classes, self.palette, refused
         )
 
     @property
