@@ -118,16 +118,21 @@ def check_outputs(
         overwrite: files may be replaced that are not read.
 
     Raises:
-        ConfigError: one would.
+        ConfigError: one would, or it cannot be written: a folder has its name, or a file that of
+            the folder it goes to.
     """
     taken: dict[Path, tuple[str, Path]] = {}
     for option, files in read.items():
         for file in files:
             taken.setdefault(file.resolve(), (option, file))
+    same_file = {_identity(file): place for place, (_, file) in taken.items() if file.exists()}
     there = []
     for option, files in written.items():
         for file in files:
+            _check_place(file, option)
             place = file.resolve()
+            if file.exists():  # one file by two names, or by one written in capitals
+                place = same_file.get(_identity(file), place)
             if place in taken:
                 other, name = taken[place]
                 same = f"both {file}" if str(name) == str(file) else f"both {file} ({name})"
@@ -139,4 +144,20 @@ def check_outputs(
         raise ConfigError(
             f"{len(there)} of the pictures to write exist already: {few([str(f) for f in there])}; "
             f"give --overwrite to replace them, or another --out"
+        )
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_dev, found.st_ino
+
+
+def _check_place(file: Path, option: str) -> None:
+    if file.is_dir():
+        raise ConfigError(f"{option}: {file} is a folder, but a picture goes there; rename it")
+    above = next(folder for folder in file.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise ConfigError(
+            f"{option}: {file} cannot be written, since {above} is a file and no folder; give "
+            f"another place"
         )

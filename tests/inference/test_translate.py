@@ -147,7 +147,7 @@ def test_maps_of_another_size_than_the_translation(checkpoint, files):
     small = np.zeros((7, 32, 32), dtype=np.float32)
     with pytest.raises(DataError, match="exemplar condition has 32 x 32 numbers"):
         run(model, condition, exemplar, small)
-    with pytest.raises(ConfigError, match="not resized"):
+    with pytest.raises(DataError, match="not resized"):
         run(model, small, exemplar, small, size=(64, 64))
 
 
