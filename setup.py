@@ -53,6 +53,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["mcltoolkit", "mcltoolkit.*"]),
+    package_dir={"": "."},  # a plain path: scripts beside a clone of that name find it, too
     cmdclass={"build_py": BuildWithConfigs},
     package_data={"mcltoolkit": ["py.typed", "plugin_template/*/*", "web/assets/*"]},
     install_requires=[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,3 +65,23 @@ def write_json(path: str | os.PathLike[str], values: Mapping[str, Any]) -> Path:
     """Write `values`, sorted by key, as `write_atomically` does."""
     text = json.dumps(values, indent=2, sort_keys=True) + "\n"
     return write_atomically(path, text.encode())
+
+
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Make sure, before long work, that its file can be written; makes its folder.
+
+    Raises:
+        ConfigError: it cannot be written, or is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ConfigError(f"cannot write {path}: it is a folder; name a file, such as {path}/out")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror or error}; free the place or choose another "
+            f"output folder"
+        ) from error

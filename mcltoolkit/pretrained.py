@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from mcltoolkit.errors import WeightsError
 
+DOWNLOADS = ("torchvision", "torch-fidelity")
+"""Settings that name a library's download; a file of that name is not looked at."""
+
 
 def named(weights: str | Path | None, network: str, choice: str) -> str:
     """The setting as text.
@@ -118,14 +121,14 @@ def fingerprint(weights: str, seed: int = 0, address: str = "") -> str:
     """What a passport tells of weights: the SHA-256 of their file, or that they are random.
 
     Args:
-        weights: `random`, or the path of a file; anything else is a download from `address`.
+        weights: `random`, one of `DOWNLOADS`, or the path of a file.
         seed: of random weights.
         address: of a library's download, which lies in torch's cache.
     """
     if weights == "random":
         return f"random, seed {seed}"
     path = Path(weights).expanduser()
-    if address and not path.is_file():
+    if address and weights in DOWNLOADS:
         path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(address).path).name)
     found = hashlib.sha256()
     with path.open("rb") as file:

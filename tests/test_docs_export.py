@@ -1,7 +1,7 @@
 """The commands and the example of docs/export.md."""
 
-import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -25,39 +25,47 @@ INSTALL, BOTH, SIZED, AGAIN = [
 
 
 @pytest.fixture
-def run(tmp_path, tiny_checkpoint):
+def tool(tmp_path, tiny_checkpoint, monkeypatch, capsys):
+    """Runs a tool's file in this process, which has imported torch and onnx already."""
     (tmp_path / "model.pth").symlink_to(tiny_checkpoint)
     (tmp_path / "tools").symlink_to(ROOT / "tools")
+    monkeypatch.chdir(tmp_path)
 
-    def call(*words, ok=True):
-        done = subprocess.run(
-            [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        assert (done.returncode == 0) is ok, done.stderr[-3000:]
-        return done.stdout if ok else done.stderr
+    def call(file, *words, status=0):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", [file, *words])
+            patch.setattr(sys, "path", list(sys.path))
+            ended = 0
+            try:
+                runpy.run_path(file, run_name="__main__")
+            except SystemExit as end:
+                ended = end.code
+        said = capsys.readouterr()
+        assert ended == status, said.err
+        return said.err if status else said.out
 
     return call
 
 
 @pytest.mark.integration
-def test_the_page_s_commands_and_example_work(run, tmp_path):
-    said = run(*shlex.split(SIZED)[1:])
+def test_the_page_s_commands_and_example_work(tool, tmp_path):
+    said = tool(*shlex.split(SIZED)[1:])
     assert "largest difference" in said
     header = onnx.load(tmp_path / "exported_64" / "model.onnx", load_external_data=False)
     assert header.opset_import[0].version == 20
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert run("-c", example) == "(2, 3, 64, 64)\n"
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True)
+    assert done.stdout == "(2, 3, 64, 64)\n", done.stderr
     passport = {"protocol": "psnr-torchmetrics-1", "samples": 5}
     write_results(tmp_path / "metrics.json", {"psnr": Result(17.25, passport)})
     words = shlex.split(AGAIN)[1:]
-    run(*words)
+    tool(*words)
     card = (tmp_path / "exported" / "README.md").read_text()
     assert "license: cc-by-nc-4.0" in card
     assert "# Street scenes\n" in card
     assert "| `psnr` | 17.25 | protocol: psnr-torchmetrics-1, samples: 5 |" in card
     words.remove("--overwrite")
-    assert "exists already; add --overwrite" in run(*words, ok=False)
+    assert "exists already; add --overwrite" in tool(*words, status=2)
     assert set(shlex.split(BOTH)[1:]) == {"tools/export.py", "model.pth", "--out", "exported"}
 
 

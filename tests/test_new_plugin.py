@@ -91,7 +91,7 @@ def test_all_names_follow_from_one(name, names):
         ("random", "is a module or word of Python's"),
         ("mcltoolkit-3d", "'3d' is no name for something in Python"),
         ("mcltoolkit-class", "'class' is no name for something in Python"),
-        ("tests", "that of a part of the package"),
+        ("configs", "that of a part of the package"),
         ("Class", "is a module or word"),
         ("torch", "is installed"),
         ("mcltoolkit", "is installed"),

@@ -7,6 +7,8 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.getcwd())
 
+from mmengine.dist import is_main_process
+
 from mcltoolkit.engine.config import options_of, parse
 from mcltoolkit.engine.launch import run_tool, test
 from mcltoolkit.engine.more_metrics import load_with_metrics
@@ -37,7 +39,7 @@ def main() -> None:
         samples=options.samples,
         scalars_file=find_scalars(config.work_dir),
     )
-    for name, value in sorted(metrics.items()):
+    for name, value in sorted(metrics.items()) if is_main_process() else ():
         print(f"{name:24s} {value:.4f}")
 
 

@@ -7,8 +7,10 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.getcwd())
 
+from mmengine.dist import is_main_process
+
 from mcltoolkit.engine.config import load_config, options_of, parse
-from mcltoolkit.engine.launch import run_tool, train
+from mcltoolkit.engine.launch import next_step, run_tool, train
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -38,13 +40,15 @@ def main() -> None:
     """Parse the command line and train."""
     options = parse(__doc__ or "", None, _options)
     config = load_config(options.config, **options_of(options))
-    train(
+    runner = train(
         config,
         resume=options.resume,
         amp=options.amp,
         deterministic=options.deterministic,
         detect_anomaly=options.detect_anomaly,
     )
+    if is_main_process():
+        print(next_step(runner, options.config, options.work_dir))
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def state(run: Run) -> State:
     if result is not None:
         return State("finished", result=result)
     failure = read_json(failure_file(run))
-    if failure is not None:
+    if failure is not None and "error" in failure:
         return State("failed", f"{failure['error']} (log: {run.log_file})")
     return State("to do", _why(run))
 
@@ -93,7 +93,8 @@ def state(run: Run) -> State:
 def trained(run: Run) -> dict[str, Any] | None:
     """What the run wrote when its training ended; None before, or if the weights are gone."""
     told = read_json(run.folder / "trained.json")
-    return told if told and (run.train_dir / told["checkpoint"]).is_file() else None
+    name = (told or {}).get("checkpoint")
+    return told if isinstance(name, str) and (run.train_dir / name).is_file() else None
 
 
 def _why(run: Run) -> str:

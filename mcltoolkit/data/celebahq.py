@@ -106,6 +106,7 @@ class CelebAHQEdges(RecordDataset):
         seed: int = 0,
     ) -> None:
         layout = FaceLayout(data_root)
+        self.data_root, self.split = layout.root, split
         super().__init__(
             listed_records(layout, split, exemplar_list, exemplar_split, max_samples),
             FaceEdges(),
@@ -152,6 +153,7 @@ class CelebAHQMasks(RecordDataset):
         seed: int = 0,
     ) -> None:
         layout = CombinedFaceLayout(data_root)
+        self.data_root, self.split = layout.root, split
         super().__init__(
             listed_records(layout, split, exemplar_list, exemplar_split, max_samples),
             FaceMasks(palette),

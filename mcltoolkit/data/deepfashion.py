@@ -93,6 +93,7 @@ class DeepFashion(RecordDataset):
         seed: int = 0,
     ) -> None:
         layout = PersonLayout(data_root)
+        self.data_root, self.split = layout.root, split
         records = listed_records(layout, split, exemplar_list, exemplar_split, max_samples)
         if pair_list is not None:
             records = with_pairs(records, layout, layout.root / pair_list.format(split=split))

@@ -70,6 +70,7 @@ class FolderDataset(ExemplarDataset):
         seed: int = 0,
     ) -> None:
         self.data_root = Path(data_root)
+        self.split = split
         if not self.data_root.is_dir():
             raise DataError(
                 f"data_root {self.data_root} is not a folder; set data_root, or give --data-root, "

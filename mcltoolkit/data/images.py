@@ -26,9 +26,12 @@ _SHOWN = 8
 def read_image(path: str | Path) -> np.ndarray:
     """An image file as (H, W, 3) uint8; grey and palette images become RGB.
 
+    A PNG without an alpha channel that names one colour as transparent (tRNS) is taken as stored:
+    its pixels keep that colour.
+
     Raises:
         DataError: the file is missing, unreadable or truncated, or has another mode
-            (transparency, 16 bits, CMYK).
+            (an alpha channel, 16 bits, CMYK).
     """
     return image_array(load_picture(path, f"image {path}"), f"image {path}")
 

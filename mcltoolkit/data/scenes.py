@@ -113,8 +113,11 @@ class SyntheticScenes(Dataset[Sample]):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """What metrics and pictures need: classes, palette, num_classes, ignore_label."""
+        """What metrics and pictures need: classes, palette, num_classes, ignore_label, and
+        where the match is known, `known_match`: what decides it, in words."""
+        known = {"known_match": f"smooth warps of strength {self.warp:g}, seed {self.seed}"}
         return {
+            **(known if self.exemplar == "warped" else {}),
             "classes": list(self.classes),
             "palette": list(self.palette),
             "num_classes": self.num_classes,

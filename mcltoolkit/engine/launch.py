@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from mmengine.logging import print_log
 
 from mcltoolkit.engine import agreement
 from mcltoolkit.engine.agreement import cpu_group
-from mcltoolkit.engine.checkpoints import newest_whole, nothing_to_resume
+from mcltoolkit.engine.checkpoints import latest_checkpoint, newest_whole, nothing_to_resume
 from mcltoolkit.engine.config import check_writable
 from mcltoolkit.engine.distributed import init_process_group
 from mcltoolkit.engine.hooks import ReportHook
@@ -124,6 +125,23 @@ def test(
         if isinstance(hook, ReportHook):
             hook.config = whole
     return runner.test()
+
+
+def next_step(runner: TranslationRunner, config: str, work_dir: str | None = None) -> str:
+    """What to do with a training that has ended, in words.
+
+    Args:
+        runner: of the training.
+        config, work_dir: as they were given on the command line.
+    """
+    said = f"trained {runner.iter} steps; pictures and curves are in {runner.work_dir}"
+    try:
+        checkpoint = latest_checkpoint(runner.work_dir)
+    except ConfigError:
+        return f"{said}; no checkpoint was saved, since default_hooks.checkpoint is None"
+    words = ["python", "tools/test.py", config, str(checkpoint)]
+    words += [] if work_dir is None else ["--work-dir", work_dir]
+    return f"{said}. Next:\n  {shlex.join(words)}"
 
 
 def scalars_file(work_dir: str | Path) -> str | None:
@@ -235,8 +253,11 @@ def _choose_wrapper(config: Config) -> None:
 
 def _check_backends(config: Config) -> None:
     """WandB is no dependency; mmengine would tell only after the data are read."""
-    backends = (config.get("visualizer") or {}).get("vis_backends") or []
-    wanted = any(str(b.get("type", "")).endswith("WandbVisBackend") for b in backends)
+    visualizer = config.get("visualizer")
+    backends = visualizer.get("vis_backends") if isinstance(visualizer, dict) else None
+    listed = backends if isinstance(backends, list | tuple) else ()
+    kinds = [str(backend.get("type")) for backend in listed if isinstance(backend, dict)]
+    wanted = any(kind.endswith("WandbVisBackend") for kind in kinds)
     if wanted and importlib.util.find_spec("wandb") is None:
         raise ConfigError(
             "visualizer.vis_backends has a WandbVisBackend, but wandb is not installed; run "

@@ -8,16 +8,24 @@ from typing import Any
 from mmengine.config import Config
 
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.metrics.choice import add_to_evaluators, settings_of
+from mcltoolkit.metrics.choice import TYPES, add_to_evaluators, settings_of
 
 WITH_VGG = {"style", "semantic"}
+OF_VGG = {
+    "weights": "weights",
+    "preprocess": "preprocess",
+    "width_divisor": "width_divisor",
+    "seed": "weights_seed",
+}
+"""Settings of `VGG19Features`, and what its metrics call them."""
 
 
 def load_with_metrics(path: str, given: dict[str, Any], options: argparse.Namespace) -> Config:
     """As `load_config`, with `--metrics` added to the test's evaluators.
 
-    The weights of `--vgg-weights` are for the model's losses and for the metrics; without the
-    option metrics take those of the model, where it has some.
+    The weights of `--vgg-weights` are for the model's losses and for the metrics. Without the
+    option, metrics for which the config names no weights take the model's network: weights,
+    preprocessing and width.
 
     Args:
         path: of the config.
@@ -28,6 +36,7 @@ def load_with_metrics(path: str, given: dict[str, Any], options: argparse.Namesp
         ConfigError: see `load_config`; or an unknown metric.
     """
     weights = given.get("vgg_weights")
+    vgg: Any = None
     if not WITH_VGG & {*(options.metrics or ())}:
         config = load_config(path, **given)
     else:
@@ -35,7 +44,9 @@ def load_with_metrics(path: str, given: dict[str, Any], options: argparse.Namesp
         vgg = config.model.get("vgg")
         if vgg and weights:
             vgg.weights = weights
-        options.vgg_weights = weights or (vgg or {}).get("weights")
+        options.vgg_weights = weights
     if options.metrics:
-        add_to_evaluators(config, settings_of(options.metrics, options))
+        models = {ours: vgg[theirs] for theirs, ours in OF_VGG.items() if theirs in (vgg or {})}
+        settings = settings_of(options.metrics, options)
+        add_to_evaluators(config, settings, {TYPES[name]: models for name in WITH_VGG})
     return config

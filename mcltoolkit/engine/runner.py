@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.fileio import copyfile_from_local, get_local_path, join_path
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, load_state_dict
 from torch.utils.data import DataLoader
@@ -17,6 +19,7 @@ from mcltoolkit.engine.config import plain_config
 from mcltoolkit.engine.data_loader import build_loader, refuse_skipping
 from mcltoolkit.engine.environment import environment
 from mcltoolkit.engine.files import load_plain, save_whole
+from mcltoolkit.engine.hooks.evaluation import EvaluationHook
 from mcltoolkit.engine.hooks.leave_validation import LeaveValidationHook
 from mcltoolkit.engine.hooks.observe import observer_hook
 from mcltoolkit.engine.loops import TranslationTrainLoop
@@ -24,6 +27,9 @@ from mcltoolkit.engine.named_settings import NamedSettingsRunner
 from mcltoolkit.engine.stopping import StopSignals
 from mcltoolkit.errors import ConfigError, OtherRankError, ToolkitError, WeightsError
 from mcltoolkit.registry import RUNNERS
+
+NOISE = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias')
+"""What mmengine warns itself of."""
 
 
 @RUNNERS.register_module()
@@ -38,14 +44,27 @@ class TranslationRunner(NamedSettingsRunner):
 
     optim_wrapper: Any
     param_schedulers: Any
+    timestamps: ClassVar[set[str]] = set()
+    """Of the runs of this process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.signals = StopSignals()
         super().__init__(*args, **kwargs)
 
+    def setup_env(self, env_cfg: Any) -> None:
+        """Set up the environment; the second run that begins in one second gets a name of its own,
+        or mmengine would have it write into the first one's logs and pictures."""
+        super().setup_env(env_cfg)
+        name, again = self.timestamp, 2
+        while name in self.timestamps:
+            name, again = f"{self.timestamp}_{again}", again + 1
+        self.timestamps.add(name)
+        self._timestamp: str = name
+
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
         """Register the config's hooks, and one for the plugins that observe the run, if any."""
         super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook(EvaluationHook())
         self.register_hook(LeaveValidationHook())
         observers = observer_hook()
         if observers is not None:
@@ -229,13 +248,24 @@ class TranslationRunner(NamedSettingsRunner):
                 f"checkpoints in {out_dir} are as they were. Make room, then go on with --resume"
             ) from failure
 
+    def build_logger(self, *args: Any, **options: Any) -> MMLogger:
+        """mmengine's logger, without what it says of its own deprecated parts."""
+        logger = super().build_logger(*args, **options)
+        logger.addFilter(_of_interest)
+        return logger
+
+    def get_hooks_info(self) -> str:
+        """The hooks in the order in which they are called, for the log."""
+        return ", ".join(type(hook).__name__ for hook in self.hooks)
+
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        own = {k: v for k, v in env_cfg.items() if k != "dist_cfg" or self.distributed}
         facts = {
             **environment(),
             "seed": self.seed,
             "ranks": self.world_size,
             "launcher": self._launcher,
-            **env_cfg,
+            **own,
         }
         lines = "\n".join(f"    {name}: {value}" for name, value in facts.items())
         self.logger.info(f"environment\n{lines}")
@@ -280,3 +310,7 @@ def _write(
         local = save_whole(checkpoint, Path(folder, filename))
         target = join_path(out_dir, filename, backend_args=backend_args)
         copyfile_from_local(str(local), target, backend_args=backend_args)
+
+
+def _of_interest(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(NOISE)

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from mcltoolkit.export.description import ORIENTATION
+from mcltoolkit.export.programs import programs
 from mcltoolkit.inference.model import TranslationModel
 
 FILE = "README.md"
@@ -60,10 +62,11 @@ def card(
         _files(description["files"]),
         "## Inputs and outputs\n",
         _ports(description),
-        "Every number that preparing inputs needs is in `io.json`, too.\n",
-        *_classes(model),
+        f"Photos are read {ORIENTATION}. Every number that preparing inputs needs is in "
+        "`io.json`, too.\n",
+        *_classes(model, description["layers"]),
         "## Run it\n",
-        *_usage(description),
+        *programs(description),
         "## Metrics\n",
         _metrics(metrics),
         "## Terms\n",
@@ -121,17 +124,27 @@ def _ports(description: Mapping[str, Any]) -> str:
     return _table(("", "name", "shape", "values", "what"), rows)
 
 
-def _classes(model: TranslationModel) -> list[str]:
+def _classes(model: TranslationModel, layers: Sequence[int]) -> list[str]:
     if model.classes is None or model.palette is None:
         return []
     rows = [
-        (str(value), name, "#{:02x}{:02x}{:02x}".format(*colour))
+        (
+            f"{value} (layer)" if value in layers else str(value),
+            name,
+            "#{:02x}{:02x}{:02x}".format(*colour),
+        )
         for value, (name, colour) in enumerate(zip(model.classes, model.palette, strict=True))
     ]
     more = len(rows) - _CLASSES_SHOWN
     rest = [f"{more} more are in `io.json`.\n"] if more > 0 else []
     table = _table(("label value", "class", "display colour"), rows[:_CLASSES_SHOWN])
-    return ["## Classes\n", table, *rest]
+    told = [
+        f"No label map holds the value {value}: `{model.classes[value]}` is a mask of its own, "
+        f"whose channel {value} of the condition is set beside that of the part behind it, as in "
+        f"training; where there is none, the channel is 0 everywhere.\n"
+        for value in layers
+    ]
+    return ["## Classes\n", table, *rest, *told]
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> str:
@@ -151,69 +164,3 @@ def _metrics(metrics: Mapping[str, Any] | None) -> str:
 def _networks(model: TranslationModel) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(json.dumps(dict(model.config["model"]), default=str))
     return {key: found[key] for key in found if key not in ("losses", "vgg", "discriminator")}
-
-
-def _usage(description: Mapping[str, Any]) -> list[str]:
-    """Two short programs, which know nothing of this toolkit."""
-    labels = description["condition_kind"] == "labels"
-    third = "exemplar_condition" in description["inputs"]
-    name = "condition.png" if labels else "condition.npy"
-    reading = (_READ_LABELS if labels else _READ_MAPS).strip()
-    feed = [f'    "condition": read_condition("{name}"),', '    "exemplar": exemplar[None],']
-    if third:
-        feed.append(f'    "exemplar_condition": read_condition("exemplar_{name}"),')
-    inputs = "\n".join(["inputs = {", *feed, "}"])
-    shared = f"{_PHOTO.strip()}\n\n\n{reading}\n\n\n{_EXEMPLAR.strip()}\n{inputs}"
-    programs = []
-    if "onnx" in description["files"]:
-        programs += [
-            "With ONNX Runtime (`pip install onnxruntime numpy pillow`), in this folder:\n",
-            f"```python\nimport onnxruntime\n{shared}\n{_RUN_ONNX.strip()}\n{_SAVE.strip()}\n```\n",
-        ]
-    if "torch-export" in description["files"]:
-        programs += [
-            "With PyTorch, which should be the version that wrote the file or a newer one:\n",
-            f"```python\nimport torch\n{shared}\n{_RUN_TORCH.strip()}\n{_SAVE.strip()}\n```\n",
-        ]
-    return programs
-
-
-_PHOTO = """
-import json
-
-import numpy as np
-from PIL import Image
-
-io = json.load(open("io.json"))
-size = io["size"]["width"], io["size"]["height"]
-"""
-_READ_LABELS = """
-def read_condition(file):
-    steps = {s["step"]: s for s in io["inputs"]["condition"]["preprocessing"]}
-    labels = np.array(Image.open(file))
-    for old, new in steps["replace"]["values"].items():
-        labels = np.where(np.array(Image.open(file)) == int(old), new, labels)
-    labels = np.array(Image.fromarray(labels.astype(np.int32)).resize(size, Image.NEAREST))
-    classes = np.arange(io["channels"])[:, None, None]
-    return (labels == classes)[None].astype(np.float32)
-"""
-_READ_MAPS = """
-def read_condition(file):
-    return np.load(file)[None].astype(np.float32)
-"""
-_EXEMPLAR = """
-photo = Image.open("exemplar.png").convert("RGB").resize(size, Image.BICUBIC)
-exemplar = np.asarray(photo, np.float32).transpose(2, 0, 1) / 127.5 - 1
-"""
-_RUN_ONNX = """
-session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
-image, warped = session.run(["image", "warped"], inputs)
-"""
-_RUN_TORCH = """
-network = torch.export.load("model.pt2").module()
-image, warped = (x.detach().numpy() for x in network(*map(torch.from_numpy, inputs.values())))
-"""
-_SAVE = """
-pixels = ((image[0].clip(-1, 1) + 1) * 127.5).round().astype(np.uint8).transpose(1, 2, 0)
-Image.fromarray(pixels).save("image.png")
-"""

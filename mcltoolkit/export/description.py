@@ -7,15 +7,34 @@ from collections.abc import Mapping
 from typing import Any
 
 import mcltoolkit
+from mcltoolkit.data.face_masks import CLASSES, GLASSES
 from mcltoolkit.export.signature import OUTPUTS, Signature
+from mcltoolkit.export.terms import data_set
 from mcltoolkit.inference.model import TranslationModel
 
 FILE = "io.json"
 FORMAT = 1
+ORIENTATION = "as stored: an EXIF orientation is not applied, as in training"
+_FACE_MASKS = ("CelebAHQMasks", "celebahq")
+
+
+def layers(model: TranslationModel, task: str | None) -> list[int]:
+    """Channels that are no label value: each is a mask, set beside the label behind it.
+
+    Args:
+        model: of `load_model`.
+        task: of a checkpoint that was converted from released files, else None.
+    """
+    faces = task in _FACE_MASKS or data_set(model.config).get("type") in _FACE_MASKS
+    of_classes = model.condition_kind == "labels" and model.channels == len(CLASSES)
+    return [GLASSES] if faces and of_classes else []
 
 
 def describe(
-    model: TranslationModel, signature: Signature, files: Mapping[str, Mapping[str, Any]]
+    model: TranslationModel,
+    signature: Signature,
+    files: Mapping[str, Mapping[str, Any]],
+    task: str | None = None,
 ) -> dict[str, Any]:
     """The content of `io.json`.
 
@@ -23,12 +42,14 @@ def describe(
         model: of `load_model`.
         signature: of the exported model.
         files: by format, what `export_model` found out about the files.
+        task: of a checkpoint that was converted from released files, else None.
 
     Returns:
         Plain data: `inputs` and `outputs` by name with shape, range and meaning, `preprocessing`
-        and `postprocessing` as steps with numbers, `classes`, `palette`, `files`.
+        and `postprocessing` as steps with numbers, `classes`, `palette`, `layers`, `files`.
     """
     height, width = signature.size
+    layered = layers(model, task)
     return {
         "format": FORMAT,
         "toolkit": f"mcltoolkit {mcltoolkit.__version__}",
@@ -45,7 +66,9 @@ def describe(
                 "range": [-1.0, 1.0] if name == "exemplar" else [0.0, 1.0],
                 "meaning": _MEANINGS[name],
                 "preprocessing": (
-                    _photo(height, width) if name == "exemplar" else _condition(model, signature)
+                    _photo(height, width)
+                    if name == "exemplar"
+                    else _condition(model, signature, layered)
                 ),
             }
             for name, channels in signature.inputs.items()
@@ -63,6 +86,7 @@ def describe(
         },
         "classes": None if model.classes is None else list(model.classes),
         "palette": None if model.palette is None else [list(colour) for colour in model.palette],
+        "layers": layered,
         "files": {name: dict(facts) for name, facts in files.items()},
     }
 
@@ -78,14 +102,16 @@ _MEANINGS = {
 
 def _photo(height: int, width: int) -> list[dict[str, Any]]:
     return [
-        {"step": "read", "colours": "RGB", "dtype": "uint8"},
+        {"step": "read", "colours": "RGB", "dtype": "uint8", "orientation": ORIENTATION},
         {"step": "resize", "height": height, "width": width, "filter": "bicubic, antialiased"},
         {"step": "scale", "formula": "x / 127.5 - 1"},
         {"step": "transpose", "from": "HWC", "to": "CHW"},
     ]
 
 
-def _condition(model: TranslationModel, signature: Signature) -> list[dict[str, Any]]:
+def _condition(
+    model: TranslationModel, signature: Signature, layered: list[int]
+) -> list[dict[str, Any]]:
     height, width = signature.size
     if signature.kind != "labels":
         return [
@@ -97,9 +123,23 @@ def _condition(model: TranslationModel, signature: Signature) -> list[dict[str, 
             }
         ]
     replaced = model.settings.get("label_map") or {}
+    note = "one class number a pixel"
+    if layered:
+        without = ", ".join(map(str, layered))
+        note = f"{note}, 0 to {signature.channels - 1} without {without}; the part behind a layer"
     return [
-        {"step": "read", "channels": 1, "dtype": "integer", "note": "one class number a pixel"},
+        {"step": "read", "channels": 1, "dtype": "integer", "note": note},
         {"step": "replace", "values": {str(k): int(v) for k, v in replaced.items()}},
         {"step": "resize", "height": height, "width": width, "filter": "nearest, pixel centres"},
         {"step": "one-hot", "channels": signature.channels, "axis": "C"},
+        *(
+            {
+                "step": "layer",
+                "channel": channel,
+                "note": f"a mask of its own ({CLASSES[channel]}), resized as the labels are: 1 "
+                f"where it lies, beside the 1 of the label behind it, and 0 elsewhere; all 0 "
+                f"where there is none",
+            }
+            for channel in layered
+        ),
     ]

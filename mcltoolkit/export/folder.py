@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,12 @@ from mcltoolkit.errors import ConfigError
 from mcltoolkit.export import card, description
 from mcltoolkit.export.capture import capture
 from mcltoolkit.export.onnx_model import DEFAULT_OPSET, check_onnx, open_onnx, write_onnx
+from mcltoolkit.export.place import check_place, whole_folder
 from mcltoolkit.export.signature import Signature, signature_of
 from mcltoolkit.export.terms import data_set, terms
 from mcltoolkit.export.torch_program import open_program, write_program
-from mcltoolkit.export.verify import CASES, TOLERANCE, deviations
-from mcltoolkit.files import write_atomically, write_json
+from mcltoolkit.export.verify import CASES, TOLERANCE, check_tolerance, deviations
+from mcltoolkit.files import write_atomically
 from mcltoolkit.inference.checkpoint import load_model
 from mcltoolkit.inference.model import TranslationModel
 
@@ -71,36 +70,42 @@ def export_model(
         ConfigError: a format cannot be written, differs from the model, or the place is taken.
         WeightsError: the checkpoint cannot be used.
     """
-    out = Path(out)
     wanted = _check_formats(formats, opset)
-    _check_place(out, overwrite)
+    check_tolerance(tolerance)
+    needed = {"checkpoint": checkpoint, "metrics file": metrics}
+    out = check_place(Path(out), overwrite, needed)
     results = None if metrics is None else _read_metrics(metrics)
+    say(f"reading {checkpoint}")
     model = load_model(checkpoint, "cpu", plugins)
     signature = signature_of(model, size)
-    say(
-        f"capturing the graph: {', '.join(signature.inputs)} at "
-        f"{signature.size[0]}x{signature.size[1]}"
-    )
-    program = capture(model.translator, signature)
-    with _whole_folder(out, overwrite) as folder:
+    with whole_folder(out, overwrite, needed) as folder:
+        say(
+            f"capturing the graph: {', '.join(signature.inputs)} at "
+            f"{signature.size[0]}x{signature.size[1]} (a large model takes minutes)"
+        )
+        program = capture(model.translator, signature)
         files: dict[str, dict[str, Any]] = {}
         if "onnx" in wanted:
-            say(f"writing {ONNX_FILE} (opset {opset}), then running it in ONNX Runtime")
+            say(f"writing {ONNX_FILE} (opset {opset})")
             written = write_onnx(program, signature, folder / ONNX_FILE, opset)
+            say(f"running {ONNX_FILE} in ONNX Runtime, against the model in memory")
             run = open_onnx(folder / ONNX_FILE)
             files["onnx"] = {"version": f"opset {opset}", "opset": opset}
             files["onnx"] |= _verified(run, model, signature, tolerance, ONNX_FILE, written)
         if "torch-export" in wanted:
-            say(f"writing {PROGRAM_FILE}, then reading and running it")
+            say(f"writing {PROGRAM_FILE}")
             written = write_program(program, folder / PROGRAM_FILE)
+            say(f"running {PROGRAM_FILE}, against the model in memory")
             run = open_program(folder / PROGRAM_FILE)
             files["torch-export"] = {"version": f"torch {torch.__version__}"}
             files["torch-export"] |= _verified(
                 run, model, signature, tolerance, PROGRAM_FILE, written
             )
-        content = description.describe(model, signature, files)
-        write_json(folder / description.FILE, content)
+        say(f"writing {description.FILE} and the model card {card.FILE}")
         facts, task = _facts(model, checkpoint, name)
+        content = description.describe(model, signature, files, task)
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        write_atomically(folder / description.FILE, text.encode())
         notes = terms(model.config, task, licence)
         text = card.card(model, facts, content, notes, results, licence)
         write_atomically(folder / card.FILE, text.encode())
@@ -116,44 +121,6 @@ def _check_formats(formats: Sequence[str], opset: int) -> list[str]:
     if "onnx" in formats:
         check_onnx(opset)
     return [name for name in FORMATS if name in formats]
-
-
-def _check_place(out: Path, overwrite: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    ours = out.is_dir() and (out / description.FILE).is_file()
-    if ours and overwrite:
-        return
-    raise ConfigError(
-        f"{out} exists already; "
-        + (
-            "add --overwrite to replace this export, or give --out another folder"
-            if ours
-            else f"it is no export (it has no {description.FILE}) and stays: give --out another "
-            f"folder"
-        )
-    )
-
-
-@contextmanager
-def _whole_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """A folder beside `out` that takes its name once all went well and is removed otherwise."""
-    part = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        part.mkdir(parents=True)
-        try:
-            yield part
-            _check_place(out, overwrite)
-            if out.exists():
-                shutil.rmtree(out)
-            os.replace(part, out)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {out}: {error.strerror or error}; free the place or choose another "
-            f"folder for --out"
-        ) from error
 
 
 def _verified(

@@ -101,13 +101,29 @@ def write_onnx(
 
 
 def open_onnx(path: Path) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, ...]]:
-    """The file in ONNX Runtime on the CPU: inputs by name -> outputs in the order of `OUTPUTS`."""
+    """The file in ONNX Runtime on the CPU: inputs by name -> outputs in the order of `OUTPUTS`.
+
+    Raises:
+        ConfigError: here or in the call, ONNX Runtime cannot read or run it.
+    """
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    failed = (
+        f"ONNX Runtime {onnxruntime.__version__} cannot run {path.name}: %s; try another --opset "
+        f"({OPSETS.start} to {OPSETS.stop - 1}) or a newer onnxruntime, or leave this format out: "
+        f"--format torch-export"
+    )
+    # its errors share no class but this one
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ConfigError(failed % described(error).splitlines()[0]) from error
 
     def run(inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        found = session.run(list(OUTPUTS), {name: t.numpy() for name, t in inputs.items()})
+        try:
+            found = session.run(list(OUTPUTS), {name: t.numpy() for name, t in inputs.items()})
+        except Exception as error:
+            raise ConfigError(failed % described(error).splitlines()[0]) from error
         return tuple(torch.from_numpy(value) for value in found)
 
     return run
@@ -125,8 +141,18 @@ def _forget_places(model: Any) -> None:
 def _check(path: Path, opset: int) -> None:
     import onnx
 
-    onnx.checker.check_model(str(path))
-    header = onnx.load(str(path), load_external_data=False)
+    try:
+        onnx.checker.check_model(str(path))
+        header = onnx.load(str(path), load_external_data=False)
+    except OSError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{path.name}, written by torch {torch.__version__} at opset {opset}, is no valid ONNX "
+            f"file for onnx {onnx.__version__}: {described(error).splitlines()[0]}; try another "
+            f"--opset ({OPSETS.start} to {OPSETS.stop - 1}) or a newer onnx, or leave this format "
+            f"out: --format torch-export"
+        ) from error
     found = {entry.domain or "ai.onnx": entry.version for entry in header.opset_import}
     if found != {"ai.onnx": opset}:
         raise ConfigError(

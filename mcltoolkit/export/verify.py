@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -16,6 +17,19 @@ from mcltoolkit.models.translator import Translator
 Run = Callable[[Mapping[str, Tensor]], tuple[Tensor, ...]]
 CASES = tuple((kind, batch) for kind in ("noise", "scene") for batch in (1, 3))
 TOLERANCE = 1e-4
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Check, before any work, that a difference can be measured against `tolerance`.
+
+    Raises:
+        ConfigError: it is negative, infinite or not a number.
+    """
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise ConfigError(
+            f"--tolerance is {tolerance:g}; allowed are finite numbers from 0, on images in "
+            f"[-1, 1]; the default is {TOLERANCE:g}"
+        )
 
 
 def deviations(
@@ -37,14 +51,22 @@ def deviations(
         what: its name in the message.
 
     Raises:
-        ConfigError: a larger difference, another shape, or values that are not finite.
+        ConfigError: a larger difference, another shape, or values that are not finite, whatever
+            the tolerance.
     """
+    check_tolerance(tolerance)
     reference = ExportedNetwork(translator).eval()
     worst = dict.fromkeys(OUTPUTS, 0.0)
     for seed, (kind, batch) in enumerate(CASES):
         inputs = sample_inputs(signature, batch, kind, seed)
         with torch.no_grad():
             expected = reference(**inputs)
+        if not all(value.isfinite().all() for value in expected):
+            raise ConfigError(
+                f"the model in memory gives values that are not finite, on made-up inputs "
+                f"({kind}); nothing was written. Look at the weights of this checkpoint, or give "
+                f"one of an earlier step"
+            )
         for name, ours, theirs in zip(OUTPUTS, expected, run(inputs), strict=True):
             worst[name] = max(worst[name], _difference(ours, theirs))
     if not all(value <= tolerance for value in worst.values()):

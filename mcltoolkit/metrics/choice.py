@@ -65,20 +65,21 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
         metavar="PATH|torchvision|random",
         help="backbone for lpips and diversity",
     )
-    parser.add_argument("--lpips-net", default="alex", help="alex (default), vgg or squeeze")
-    parser.add_argument("--seed", type=int, default=0, help="of kid and swd (default 0)")
+    parser.add_argument("--lpips-net", help="alex (default), vgg or squeeze")
+    parser.add_argument("--seed", type=int, help="of kid and swd (default 0)")
     parser.add_argument(
         "--allow-small",
         action="store_true",
+        default=None,
         help="fid of fewer images than features, although it is biased",
     )
-    parser.add_argument("--kid-subset-size", type=int, default=1000, help="default 1000")
+    parser.add_argument("--kid-subset-size", type=int, help="default 1000")
 
 
 def settings_of(
     names: Sequence[str], options: argparse.Namespace, allowed: Sequence[str] = tuple(TYPES)
 ) -> dict[str, dict[str, Any]]:
-    """Config of each metric by its short name.
+    """Config of each metric by its short name: its class, and what the options say.
 
     Args:
         names: short names.
@@ -109,7 +110,8 @@ def settings_of(
                 f"--metrics {name}: no such metric{near_matches(name, allowed)}; allowed are "
                 f"{', '.join(allowed)}"
             )
-        found[name] = {"type": TYPES[name], **given.get(name, {})}
+        told = {key: value for key, value in given.get(name, {}).items() if value is not None}
+        found[name] = {"type": TYPES[name], **told}
     return found
 
 
@@ -125,20 +127,31 @@ def defaults(options: argparse.Namespace) -> list[str]:
     return names
 
 
-def add_to_evaluators(config: Any, settings: Mapping[str, Mapping[str, Any]]) -> None:
-    """Add metrics to a config's `test_evaluator`; one of a class that it has already takes its
-    place.
+def add_to_evaluators(
+    config: Any,
+    settings: Mapping[str, Mapping[str, Any]],
+    networks: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Add metrics to a config's `test_evaluator`. Of one that it has already, only the settings
+    that are given change.
 
     Args:
         config: mmengine's.
         settings: see `settings_of`.
+        networks: by class of metric, weights and what goes with them, for a metric whose weights
+            the config does not name, or `settings` name anew; what else it says about the metric
+            stays.
     """
     evaluators = config.get("test_evaluator") or []
     evaluators = [evaluators] if isinstance(evaluators, Mapping) else list(evaluators)
-    present = {entry["type"] for entry in evaluators}
-    for entry in settings.values():
-        if entry["type"] in present and len(entry) == 1:
-            continue  # nothing new is said about it
-        evaluators = [e for e in evaluators if e["type"] != entry["type"]] + [dict(entry)]
-        present.add(entry["type"])
+    for given in settings.values():
+        kind = given["type"]
+        if not any(entry["type"] == kind for entry in evaluators):
+            evaluators.append({"type": kind})
+        for i, entry in enumerate(evaluators):
+            if entry["type"] == kind:
+                said = {k: v for k, v in entry.items() if k != "weights" or v is not None}
+                named = "weights" in said and "weights" not in given
+                network = {} if named else (networks or {}).get(kind, {})
+                evaluators[i] = {**network, **said, **given}
     config.test_evaluator = evaluators

@@ -90,6 +90,19 @@ def coarsened(match: Match, largest: int = LARGEST, measured: int = MEASURED) ->
     return CoarsenedMatch(match, stride)
 
 
+def heaviest(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The place of the heaviest weight, and whether there is one.
+
+    Args:
+        weights: (B, R, M).
+
+    Returns:
+        (B, R) int64, and (B, R) bool, False where a weight is NaN or infinite: `argmax` would
+        name a place all the same.
+    """
+    return weights.argmax(2), weights.sum(2).isfinite()
+
+
 def stride_of(match: Match) -> int:
     """Cells a block and side: 1 for a match that is not coarsened."""
     return match.stride if isinstance(match, CoarsenedMatch) else 1

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcltoolkit.metrics.coarsened import coarsened, stride_of
+from mcltoolkit.metrics.coarsened import coarsened, heaviest, stride_of
 from mcltoolkit.metrics.sample_metric import SampleMetric, match_facts, measure_matches
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Match, Prediction
@@ -26,26 +26,30 @@ def cycle_error(match: Match, block: int = 512) -> Tensor:
         block: condition positions handled at a time; bounds the memory to B x block x max(N, M).
 
     Returns:
-        (B,) in grid cells.
+        (B,) in grid cells; NaN where a weight is not finite.
     """
     match = coarsened(match)
     columns = match.grid[1]
     positions = match.grid[0] * columns
-    there, heaviest, back = [], [], []
+    there, strongest, back, finite = [], [], [], []
     for rows in torch.arange(positions).split(block):
         weights = match.probabilities(rows)
-        there.append(weights.argmax(2))
+        best, known = heaviest(weights)
+        there.append(best)
+        finite.append(known)
         # Warping back the indicator of a condition position gives that position's weight.
         indicator = F.one_hot(rows, positions).to(weights)
         weight, row = match.warp_back(indicator.expand(len(weights), -1, -1)).max(1)
-        heaviest.append(weight)
+        strongest.append(weight)
+        finite.append(weight.isfinite())
         back.append(row + rows[0])
-    winner = torch.stack(heaviest).argmax(0, keepdim=True)
+    winner = torch.stack(strongest).argmax(0, keepdim=True)
     returned = torch.stack(back).gather(0, winner)[0].gather(1, torch.cat(there, dim=1))
     started = torch.arange(positions, device=returned.device)
     down = returned // columns - started // columns
     right = returned % columns - started % columns
-    return stride_of(match) * (down.square() + right.square()).float().sqrt().mean(1)
+    error = stride_of(match) * (down.square() + right.square()).float().sqrt().mean(1)
+    return torch.where(torch.cat(finite, dim=1).all(1), error, torch.nan)
 
 
 @METRICS.register_module()
@@ -56,7 +60,7 @@ class CycleError(SampleMetric):
 
     def facts_of(self, sample: Prediction) -> dict[str, str]:
         """The grids, in whose cells the error is told."""
-        return match_facts(sample)
+        return {**super().facts_of(sample), **match_facts(sample)}
 
     def measure(self, samples: Sequence[Prediction]) -> list[dict[str, float]]:
         """Value of each sample of a batch."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from mcltoolkit.errors import DataError
 from mcltoolkit.metrics.inception import to_bytes
 from mcltoolkit.metrics.perceptual_distance import LPIPSMetric
+from mcltoolkit.metrics.shared import stacked
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Prediction
 
@@ -51,7 +52,8 @@ class LPIPSDiversity(LPIPSMetric):
     """Mean over conditions of the mean LPIPS between their outputs; higher is more diverse. Key:
     `lpips_diversity`.
 
-    Samples of one name are outputs of one condition. Outputs are collected from all ranks as 8-bit
+    Samples of one `group`, or of one name where they have no group, are outputs of one condition.
+    Outputs are collected from all ranks as 8-bit
     images, which is also what is compared: 0.2 MB a sample at 256 x 256.
 
     Args:
@@ -68,10 +70,19 @@ class LPIPSDiversity(LPIPSMetric):
     conditions = 0
 
     def measure(self, samples: Sequence[Prediction]) -> list[Any]:
-        """Name and image of each sample."""
+        """Group and image of each sample.
+
+        Raises:
+            DataError: an output is not finite.
+        """
         if samples:
             self.network.to(samples[0].fake.device)
-        return [(sample.name, to_bytes(sample.fake).cpu().numpy()) for sample in samples]
+        entries = []
+        for sample in samples:
+            (image,) = stacked([sample], "fake")  # each alone: sizes may differ
+            group = getattr(sample, "group", sample.name)
+            entries.append((group, to_bytes(image).cpu().numpy()))
+        return entries
 
     def values_of(self, entry: Any) -> dict[str, float]:
         """None: a sample alone is not diverse."""

@@ -9,8 +9,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.files import check_place
 from mcltoolkit.metrics.choice import OF_FILES, add_options, defaults, settings_of
-from mcltoolkit.metrics.folders import Folders, default_device, evaluate_folders, steps
+from mcltoolkit.metrics.folders import (
+    Folders,
+    check_device,
+    default_device,
+    evaluate_folders,
+    steps,
+)
 from mcltoolkit.metrics.results import read_results, write_results
 from mcltoolkit.metrics.tables import comparison_table, results_table
 from mcltoolkit.plugins import load_plugins
@@ -50,6 +57,9 @@ def run(options: argparse.Namespace, console: Console | None = None) -> None:
         raise ConfigError(
             "two folders are needed, OUTPUTS and REFERENCE; or files to compare, with --compare"
         )
+    if options.out:
+        check_place(options.out)
+    device = check_device(options.device or default_device())
     load_plugins()
     names = list(dict.fromkeys(options.metrics or defaults(options)))
     settings = settings_of(names, options, OF_FILES)
@@ -59,7 +69,7 @@ def run(options: argparse.Namespace, console: Console | None = None) -> None:
         options.exemplars,
         options.labels,
         resize=parse_size(options.resize) if options.resize else None,
-        device=options.device or default_device(),
+        device=device,
     )
     if folders.warning:
         console.print(f"warning: {folders.warning}", style="yellow")
@@ -74,9 +84,9 @@ def run(options: argparse.Namespace, console: Console | None = None) -> None:
     with bar:
         task = bar.add_task("measuring", total=steps(folders, names))
         results = evaluate_folders(folders, names, settings, lambda: bar.advance(task))
+    console.print(results_table(results))
     if options.out:
         write_results(options.out, results)
-    console.print(results_table(results))
 
 
 def parse_size(text: str) -> tuple[int, int]:

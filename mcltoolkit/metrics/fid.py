@@ -142,4 +142,5 @@ class FID(InceptionMetric):
     def passport(self, key: str = "") -> dict[str, Any]:
         """See `MeasuredMetric`."""
         told = super().passport(key)
-        return {**told, "fewer_samples_than_features": told["samples"] < WIDTH}
+        smaller = min(told["samples"], int(told.get("reference_samples", told["samples"])))
+        return {**told, "fewer_samples_than_features": smaller < WIDTH}

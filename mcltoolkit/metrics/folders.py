@@ -31,9 +31,15 @@ Advance = Callable[[], None]
 
 @dataclass
 class FilePrediction(Prediction):
-    """An output that was read from a file, with its partners."""
+    """An output that was read from a file, with its partners.
+
+    Attributes:
+        file_format: of the file, and of what it is compared with.
+        group: what the outputs of one condition share.
+    """
 
     file_format: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ def evaluate_folders(
     sets = [metric for metric in metrics if isinstance(metric, SetMetric)]
     pairs = [metric for metric in metrics if not isinstance(metric, SetMetric)]
     for metric in sets:
-        metric.check_size(min(len(folders.outputs.files), len(folders.reference.files)))
+        metric.check_sets(len(folders.outputs.files), len(folders.reference.files))
     values: dict[str, float] = {}
     described: dict[int, list[Any]] = {id(metric): [] for metric in sets}
     paired = any(name in PAIRED for name in names)
@@ -189,8 +195,7 @@ def _sample(
     folders: Folders, name: str, path: Path, names: Sequence[str], paired: bool
 ) -> FilePrediction:
     fake = read(path, folders.resize).to(folders.device)
-    told = name.rpartition("/")[0] if "diversity" in names and "/" in name else name
-    sample = _prediction(told, fake, folders.file_format)
+    sample = _prediction(name, fake, folders.file_format)
     partners: list[tuple[str, Tensor]] = []
 
     def partner(folder: ImageFolder, load: Callable[..., Tensor]) -> Tensor:
@@ -220,6 +225,7 @@ def _prediction(name: str, fake: Tensor, file_format: str) -> FilePrediction:
         match=absent,
         index=0,
         file_format=file_format,
+        group=name.rpartition("/")[0] or name,
     )
 
 
@@ -246,3 +252,21 @@ def _data(folders: Folders) -> dict[str, str]:
 def default_device() -> str:
     """The accelerator, where there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def check_device(device: str) -> str:
+    """The device itself.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # assertions: torch without CUDA
+        reason = str(error).strip().splitlines()[0]
+        count = torch.cuda.device_count()
+        allowed = f"cpu, and cuda:0 to cuda:{count - 1}" if count else "cpu, as no GPU is found"
+        raise ConfigError(
+            f"--device {device} cannot be used ({reason}); allowed here: {allowed}"
+        ) from error
+    return device

@@ -3,8 +3,10 @@ in other folders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from mcltoolkit.errors import DataError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 SHOWN = 5
 LABELS = 2**16
+FORMATS = {"jpeg": "jpg", "mpo": "jpg"}
+"""Usual names of formats that Pillow calls otherwise; MPO is a camera's JPEG with a second one."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,15 @@ class ImageFolder:
     root: Path
     files: Mapping[str, Path]
 
-    @property
+    @cached_property
     def formats(self) -> str:
-        """The files' formats, such as `png`, or `jpg, png` of a mixed folder."""
-        suffixes = {file.suffix.lower().lstrip(".") for file in self.files.values()}
-        return ", ".join(sorted({"jpg" if s == "jpeg" else s for s in suffixes}))
+        """The files' formats, such as `png`, or `jpg, png` of a mixed folder; what the files hold
+        counts, not what they are called.
+
+        Raises:
+            DataError: a file is no image.
+        """
+        return ", ".join(sorted({_format_of(file) for file in self.files.values()}))
 
     def partner(self, name: str) -> Path:
         """The file of that name; `check_partners` has seen that there is one."""
@@ -44,7 +52,8 @@ class ImageFolder:
 
 
 def open_folder(root: str | Path, what: str) -> ImageFolder:
-    """The images of a folder and of those within it.
+    """The images of a folder and of those within it, links to folders included. Names that begin
+    with a dot are passed over: macOS leaves such files beside images.
 
     Args:
         root: the folder.
@@ -58,7 +67,7 @@ def open_folder(root: str | Path, what: str) -> ImageFolder:
         found = "is a file" if root.exists() else "does not exist"
         raise DataError(f"the folder of {what} {root} {found}; name a folder of image files")
     files: dict[str, Path] = {}
-    for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES):
+    for path in sorted(_images_below(root)):
         name = path.relative_to(root).with_suffix("").as_posix()
         if name in files:
             raise DataError(
@@ -71,6 +80,36 @@ def open_folder(root: str | Path, what: str) -> ImageFolder:
             f"the folder of {what} {root} holds no images; allowed are {', '.join(SUFFIXES)}"
         )
     return ImageFolder(root, files)
+
+
+def _images_below(root: Path) -> Iterator[Path]:
+    """A folder that a link within itself leads back to is not entered again."""
+    above = {str(root): {os.path.realpath(root)}}
+    for folder, folders, files in os.walk(root, followlinks=True):
+        known = above.pop(folder)
+        entered = []
+        for name in folders:
+            path = os.path.join(folder, name)
+            real = os.path.realpath(path)
+            if not name.startswith(".") and real not in known:
+                entered.append(name)
+                above[path] = {*known, real}
+        folders[:] = entered
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield Path(folder, name)
+
+
+def _format_of(path: Path) -> str:
+    try:
+        with Image.open(path) as image:
+            found = str(image.format).lower()
+    except Exception as error:  # PIL reports a broken file with whatever it stumbled on
+        raise DataError(
+            f"image {path} is unreadable or truncated ({str(error) or type(error).__name__}); "
+            f"copy it again, or take it out of the folder"
+        ) from error
+    return FORMATS.get(found, found)
 
 
 def check_partners(folder: ImageFolder, other: ImageFolder, what: str, both: bool = False) -> None:

@@ -13,13 +13,15 @@ from typing import Any
 
 from torch import Tensor
 
-from mcltoolkit.errors import ConfigError
+from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.metrics.sample_metric import SampleMetric
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Prediction
 
 PSNR_CEILING = 100.0
 """PSNR of identical images, which would be infinite and spoil every average."""
+SMALLEST = 6
+"""Side that SSIM's window, mirrored at the border, needs."""
 
 
 def psnr(image: Tensor, truth: Tensor) -> float:
@@ -35,7 +37,15 @@ def ssim(image: Tensor, truth: Tensor) -> float:
 
     The mean is over all pixels, the image mirrored at its border (torchmetrics' rule); libraries
     that leave the border out give slightly other values.
+
+    Raises:
+        DataError: smaller images.
     """
+    if min(image.shape[1:]) < SMALLEST:
+        raise DataError(
+            f"SSIM of images of {image.shape[1]}x{image.shape[2]}: both sides must be at least "
+            f"{SMALLEST}, half of its window; use larger images"
+        )
     value = _torchmetrics().structural_similarity_index_measure(
         _unit_range(image)[None], _unit_range(truth)[None], data_range=1.0
     )

@@ -95,7 +95,8 @@ class LabelTransfer(MeasuredMetric):
         """Counts of each sample of a batch, see `transfer_counts`.
 
         Raises:
-            DataError: a sample without labels of the condition or of the exemplar.
+            DataError: a sample without labels of the condition or of the exemplar, or with warped
+                labels that are not finite.
         """
         return [transfer_counts(*_labels(sample), self.ignore_label).tolist() for sample in samples]
 
@@ -117,7 +118,7 @@ class LabelTransfer(MeasuredMetric):
     def facts_of(self, sample: Prediction) -> dict[str, str]:
         """The grid on which labels are compared."""
         assert sample.warped_labels is not None
-        return {"grid": size_of(sample.warped_labels)}
+        return {**super().facts_of(sample), "grid": size_of(sample.warped_labels)}
 
     def passport(self, key: str = "") -> dict[str, Any]:
         """See `MeasuredMetric`."""
@@ -140,5 +141,11 @@ def _labels(sample: Prediction) -> tuple[Tensor, Tensor]:
             f"the metric LabelTransfer needs labels of both sides, but the {lacks} of "
             f"{sample.name!r} has none; use a data set that gives them, or remove LabelTransfer "
             f"from the evaluators"
+        )
+    if not sample.warped_labels.isfinite().all():
+        raise DataError(
+            f"the warped labels of {sample.name!r} hold NaN or infinite weights, which no metric "
+            f"can measure; look for the cause in the training's losses, or use an earlier "
+            f"checkpoint"
         )
     return sample.warped_labels, sample.labels

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mcltoolkit.metrics.coarsened import coarsened
+from mcltoolkit.metrics.coarsened import coarsened, heaviest
 from mcltoolkit.metrics.sample_metric import SampleMetric, match_facts, measure_matches
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Match, Prediction
@@ -25,20 +25,24 @@ def match_entropy(match: Match, block: int = 512) -> tuple[Tensor, Tensor]:
     Returns:
         Mean entropy of the rows over log M, (B,) in [0, 1]: 0 where each position copies one
         exemplar position, 1 where it averages all. Coverage, (B,) in (0, 1]: the share of
-        exemplar positions that are the heaviest one of some condition position.
+        exemplar positions that are the heaviest one of some condition position. Both are NaN where
+        a weight is not finite.
     """
     match = coarsened(match)
     positions = match.grid[0] * match.grid[1]
     candidates = match.exemplar_grid[0] * match.exemplar_grid[1]
-    entropies, best = [], []
+    entropies, best, finite = [], [], []
     for rows in torch.arange(positions).split(block):
         weights = match.probabilities(rows)
         entropies.append(torch.special.entr(weights).sum(2))
-        best.append(weights.argmax(2))
+        places, known = heaviest(weights)
+        best.append(places)
+        finite.append(known)
     entropy = torch.cat(entropies, dim=1).mean(1) / max(math.log(candidates), 1e-12)
     chosen = torch.cat(best, dim=1)
     used = entropy.new_zeros(len(chosen), candidates).scatter_(1, chosen, 1.0)
-    return entropy, used.mean(1)
+    whole = torch.cat(finite, dim=1).all(1)
+    return torch.where(whole, entropy, torch.nan), torch.where(whole, used.mean(1), torch.nan)
 
 
 @METRICS.register_module()
@@ -52,7 +56,7 @@ class MatchEntropy(SampleMetric):
 
     def facts_of(self, sample: Prediction) -> dict[str, str]:
         """The grids, on whose size both values depend."""
-        return match_facts(sample)
+        return {**super().facts_of(sample), **match_facts(sample)}
 
     def measure(self, samples: Sequence[Prediction]) -> list[dict[str, float]]:
         """Values of each sample of a batch."""

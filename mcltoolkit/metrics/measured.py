@@ -31,7 +31,8 @@ class MeasuredMetric(BaseMetric):
         facts: what the samples share, such as `image_size`; values that differ are joined by a
             comma.
         per_sample: values by key of each sample, by its name; `NAME#2` is the second sample of
-            that name.
+            that name, see `unique_names`.
+        data: what the passport tells of the data set; empty where nobody said it.
     """
 
     # mmengine warns about a prefix of None, and puts none before the keys for an empty one.
@@ -41,6 +42,7 @@ class MeasuredMetric(BaseMetric):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.data = ""
         self._forget()
 
     def _forget(self) -> None:
@@ -78,6 +80,7 @@ class MeasuredMetric(BaseMetric):
             "protocol": self.protocols.get(key, type(self).__name__),
             "samples": self.counts.get(key, self.samples),
             **self.facts,
+            **({"data": self.data} if self.data else {}),
         }
 
     def passports(self) -> dict[str, dict[str, Any]]:
@@ -86,7 +89,12 @@ class MeasuredMetric(BaseMetric):
         return {f"{start}{key}": self.passport(key) for key in self.counts}
 
     def check_size(self, size: int) -> None:
-        """Refuse a data set of that many samples; called on all ranks alike."""
+        """Refuse a data set of that many samples; called on all ranks alike, before anything is
+        measured and again at the end.
+
+        Raises:
+            DataError: the metric cannot be measured of so many.
+        """
 
     def release(self) -> None:
         """Free what was kept between batches; called on all ranks."""
@@ -115,21 +123,36 @@ class MeasuredMetric(BaseMetric):
         """Values of the data set; keeps what the passport tells."""
         self._forget()
         self.samples = len(results)
-        names: Counter[str] = Counter()
         told: dict[str, set[str]] = {}
-        for result in results:
+        counted: Counter[str] = Counter()
+        names = unique_names([result["name"] for result in results])
+        for name, result in zip(names, results, strict=True):
             for fact, value in result["facts"].items():
                 told.setdefault(fact, set()).add(value)
             values = self.values_of(result["entry"])
-            name = result["name"]
-            names[name] += 1
+            counted.update(values.keys())
             if values:
-                self.per_sample[name if names[name] == 1 else f"{name}#{names[name]}"] = values
+                self.per_sample[name] = values
         self.facts = {fact: ", ".join(sorted(values)) for fact, values in sorted(told.items())}
         found = self.reduce([result["entry"] for result in results])
-        counted = Counter(key for values in self.per_sample.values() for key in values)
         self.counts = {key: counted.get(key, self.samples) for key in found}
         return found
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Names of which no two are equal: `NAME#2` for the second sample called NAME, or the next
+    number of which no sample has the name already."""
+    taken, numbers = {*names}, Counter[str]()
+    found = []
+    for name in names:
+        numbers[name] += 1
+        unique = name
+        while numbers[name] > 1 and unique in taken:
+            unique = f"{name}#{numbers[name]}"
+            numbers[name] += unique in taken
+        taken.add(unique)
+        found.append(unique)
+    return found
 
 
 def size_of(image: Any) -> str:

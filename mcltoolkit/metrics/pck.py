@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mcltoolkit.errors import ConfigError, DataError
-from mcltoolkit.metrics.coarsened import coarsened
+from mcltoolkit.metrics.coarsened import coarsened, heaviest
 from mcltoolkit.metrics.measured import MeasuredMetric
-from mcltoolkit.metrics.sample_metric import match_facts
+from mcltoolkit.metrics.sample_metric import broken_match, match_facts
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Match, Prediction
 
@@ -31,18 +31,20 @@ def matched_positions(match: Match, soft: bool = False, block: int = 512) -> Ten
 
     Returns:
         (B, 2, N) column and row in the exemplar's grid, float; whole numbers are cell centres.
+        NaN where a weight is not finite.
     """
     columns = match.exemplar_grid[1]
     found = []
     for rows in torch.arange(match.grid[0] * match.grid[1]).split(block):
         weights = match.probabilities(rows)
+        best, known = heaviest(weights)
         if soft:
             cells = torch.arange(weights.shape[2], device=weights.device)
             places = torch.stack([cells % columns, cells // columns]).to(weights.dtype)
-            found.append((weights @ places.T).transpose(1, 2))
+            place = (weights @ places.T).transpose(1, 2)
         else:
-            best = weights.argmax(2)
-            found.append(torch.stack([best % columns, best // columns], dim=1).float())
+            place = torch.stack([best % columns, best // columns], dim=1).float()
+        found.append(torch.where(known[:, None], place, torch.nan))
     return torch.cat(found, dim=2)
 
 
@@ -128,7 +130,7 @@ class PCK(MeasuredMetric):
         """Counts of each sample of a batch, see `pck_counts`.
 
         Raises:
-            DataError: a sample whose true match is not known.
+            DataError: a sample whose true match is not known, or whose match is not finite.
         """
         matched: dict[int, Tensor] = {}
         counts = []
@@ -138,6 +140,8 @@ class PCK(MeasuredMetric):
                 matched[id(sample.match)] = matched_positions(match, self.soft)
             true = true_positions(known, match.grid, match.exemplar_grid)
             found = matched[id(sample.match)][sample.index].to(true.device)
+            if not found.isfinite().all():
+                raise broken_match(sample.name)
             counts.append(pck_counts(found, true, match.exemplar_grid, self.alphas))
         return counts
 
@@ -147,12 +151,14 @@ class PCK(MeasuredMetric):
 
     def facts_of(self, sample: Prediction) -> dict[str, str]:
         """The grids, whose longer side is the unit of the distance."""
-        return match_facts(sample)
+        return {**super().facts_of(sample), **match_facts(sample)}
 
     def passport(self, key: str = "") -> dict[str, Any]:
         """See `MeasuredMetric`."""
         position = "mean under the weights" if self.soft else "heaviest"
-        return {**super().passport(key), "protocol": "pck-1", "matched_position": position}
+        told = {**super().passport(key), "protocol": "pck-1", "matched_position": position}
+        known = (self.dataset_meta or {}).get("known_match")
+        return {**told, "known_match": known} if known else told
 
     def reduce(self, entries: list[list[int]]) -> dict[str, float]:
         """Shares of the summed counts."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError, DataError, near_matches
 from mcltoolkit.metrics.sample_metric import SampleMetric
-from mcltoolkit.metrics.shared import shared, stacked
+from mcltoolkit.metrics.shared import full_float32, shared, stacked
 from mcltoolkit.pretrained import download, fill, fill_random, fingerprint, named, read_state
 from mcltoolkit.registry import METRICS
 from mcltoolkit.structures import Prediction
@@ -82,7 +82,7 @@ class LPIPSNetwork(nn.Module):
                 f"must be of one size, with sides of at least {SMALLEST[self.net]} for "
                 f"net={self.net!r}"
             )
-        with torch.autocast(first.device.type, enabled=False):
+        with torch.autocast(first.device.type, enabled=False), full_float32():
             return self.network(first.float(), second.float()).flatten()
 
 

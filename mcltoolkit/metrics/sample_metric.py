@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 
+from mcltoolkit.errors import DataError
 from mcltoolkit.metrics.coarsened import coarsened, stride_of
 from mcltoolkit.metrics.measured import MeasuredMetric, size_of
 from mcltoolkit.structures import Match, Prediction
@@ -51,14 +53,25 @@ def measure_matches(
     Args:
         keys: names of the values.
         measure: match -> one tensor (B,) a key.
+
+    Raises:
+        DataError: a value is not finite; names the sample.
     """
     measured: dict[int, list[list[float]]] = {}
     entries = []
     for sample in samples:
         if id(sample.match) not in measured:
             measured[id(sample.match)] = [t.tolist() for t in measure(sample.match)]
-        columns = measured[id(sample.match)]
-        entries.append(
-            {key: column[sample.index] for key, column in zip(keys, columns, strict=True)}
-        )
+        values = [column[sample.index] for column in measured[id(sample.match)]]
+        if not all(map(math.isfinite, values)):
+            raise broken_match(sample.name)
+        entries.append(dict(zip(keys, values, strict=True)))
     return entries
+
+
+def broken_match(name: str) -> DataError:
+    """The error of a sample whose match holds NaN or infinite weights."""
+    return DataError(
+        f"the match of {name!r} holds NaN or infinite weights, which no metric can measure; look "
+        f"for the cause in the training's losses, or use an earlier checkpoint"
+    )

@@ -21,6 +21,14 @@ class SetMetric(MeasuredMetric):
         """Values by key of two sets of descriptions."""
         raise NotImplementedError
 
+    def check_sets(self, first: int, second: int) -> None:
+        """Refuse sets of so many images, before they are read.
+
+        Raises:
+            DataError: the metric cannot be measured of them.
+        """
+        self.check_size(min(first, second))
+
     def measure(self, samples: Sequence[Prediction]) -> list[tuple[Any, Any]]:
         """Descriptions of each sample's output and truth."""
         sides = [self.describe(samples, role) for role in ("fake", "truth")]

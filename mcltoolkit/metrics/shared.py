@@ -7,7 +7,8 @@ another batch comes.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -48,13 +49,32 @@ class SharedNetwork:
         if role not in self._made:
             images = stacked(samples, role)
             self.network.to(images.device)
-            with torch.no_grad():
+            with torch.no_grad(), full_float32():
                 self._made[role] = self.network(images)
         return self._made[role]
 
     def forget(self) -> None:
         """Free what was kept of the last batch."""
         self._batch, self._made = [], {}
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Convolutions of float32 in float32: on newer GPUs cuDNN rounds to TF32 otherwise, 10 bits of
+    mantissa, and a metric would depend on the device. Other settings of cuDNN stay."""
+    cudnn: Any = torch.backends.cudnn
+    # torch 2.9 has a setting for convolutions alone; its older one may not be read beside that
+    owner, name, full = (
+        (cudnn.conv, "fp32_precision", "ieee")
+        if hasattr(cudnn, "conv")
+        else (cudnn, "allow_tf32", False)
+    )
+    before = getattr(owner, name)
+    setattr(owner, name, full)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def stacked(samples: Sequence[Prediction], role: str) -> Tensor:

@@ -146,6 +146,14 @@ class SWD(SetMetric):
             raise ConfigError(f"SWD.patches is {patches}; allowed are values >= 1")
         self.patches, self.seed = patches, seed
 
+    def check_sets(self, first: int, second: int) -> None:
+        """Refuse sets of unequal size."""
+        if first != second:
+            raise DataError(
+                f"SWD of {first} and {second} images: it sorts them against each other, so both "
+                f"sets need as many images; use as many, or measure KID or FID"
+            )
+
     def describe(self, samples: Sequence[Prediction], role: str) -> list[dict[str, np.ndarray]]:
         """Patches of each image by the level's shorter side: (patches, 3, 7, 7)."""
         entries = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from mcltoolkit.metrics.results import Result, check_comparable
@@ -21,7 +22,7 @@ def results_table(results: Mapping[str, Result]) -> Table:
     table = Table("metric", "value", "passport", caption=_told(shared), caption_justify="left")
     for name, result in sorted(results.items()):
         own = {field: v for field, v in result.passport.items() if field not in shared}
-        table.add_row(name, _number(result.value), _told(own))
+        table.add_row(escape(name), _number(result.value), _told(own))
     return table
 
 
@@ -32,19 +33,20 @@ def comparison_table(results_by_run: Mapping[str, Mapping[str, Result]]) -> Tabl
         ConfigError: passports of a metric differ.
     """
     check_comparable(results_by_run)
-    table = Table("metric", *results_by_run)
+    table = Table("metric", *map(escape, results_by_run))
     metrics = sorted({name for results in results_by_run.values() for name in results})
     for name in metrics:
         values = [
             _number(results[name].value) if name in results else "-"
             for results in results_by_run.values()
         ]
-        table.add_row(name, *values)
+        table.add_row(escape(name), *values)
     return table
 
 
 def _told(fields: Mapping[str, Any]) -> str:
-    return "; ".join(f"{field}: {value}" for field, value in fields.items())
+    """For rich, which would take brackets in a path for its markup."""
+    return escape("; ".join(f"{field}: {value}" for field, value in fields.items()))
 
 
 def _number(value: float) -> str:

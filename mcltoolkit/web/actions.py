@@ -48,14 +48,23 @@ def _message(text: str) -> gr.Error:
 def wire(desk: Desk, parts: Parts) -> None:
     """Connect every part of the page; call it inside the page's context."""
     state = parts.state
+    # A drawn label map is no part of the session; written back, it would undo what came meanwhile.
+    maps = None if desk.draws else state
+
+    def arrive() -> dict[Any, Any]:
+        session, value, exemplar, theirs = desk.start()
+        shown = {state: session, parts.exemplar: exemplar, parts.theirs: theirs}
+        if not desk.draws:
+            shown.update({parts.condition: value, parts.conditions: 0})
+        return _known({**shown, parts.exemplars: 0})
 
     def pick_condition(event: gr.EventData, session: Session) -> dict[Any, Any]:
         session, value = desk.pick_condition(event.index, session)
-        return {state: session, parts.condition: value}
+        return _known({maps: session, parts.condition: value})
 
     def load_condition(path: str, session: Session) -> dict[Any, Any]:
         session, value = desk.load_condition(path, session)
-        return _known({state: session, parts.condition: value, parts.conditions: None})
+        return _known({maps: session, parts.condition: value, parts.conditions: None})
 
     def pick_exemplar(event: gr.EventData, session: Session) -> dict[Any, Any]:
         session, value, theirs = desk.pick_exemplar(event.index, session)
@@ -65,42 +74,49 @@ def wire(desk: Desk, parts: Parts) -> None:
         session, value, theirs = desk.load_exemplar(path, session)
         return {**_exemplar(parts, session, value, theirs), **_known({parts.exemplars: None})}
 
-    def load_theirs(path: str, session: Session) -> dict[Any, Any]:
-        session, value = desk.load_their_condition(path, session)
+    def load_theirs(path: str, session: Session, exemplar: Any) -> dict[Any, Any]:
+        session, value = desk.load_their_condition(path, session, exemplar)
         return {state: session, parts.theirs: value}
 
-    def translate(session: Session, condition: Any, theirs: Any = None) -> dict[Any, Any]:
-        session, values, line = desk.translate(condition, theirs, session)
+    def translate(
+        session: Session, exemplar: Any, condition: Any, theirs: Any = None
+    ) -> dict[Any, Any]:
+        made, values, line = desk.translate(condition, theirs, session, exemplar)
         output, source, warped, used = values
-        shown = {state: session, parts.warped: warped, parts.used: used}
+        shown = {parts.made: made, parts.warped: warped, parts.used: used}
         return {**shown, **_result(parts, output, source, line)}
 
     def look_from(event: gr.EventData, session: Session) -> dict[Any, Any]:
-        return _result(parts, *desk.look_from(event.x, event.y, session))
+        return _result(parts, *desk.look_from(event.x, event.y, event.token, session))
 
     def look_by(event: gr.EventData, session: Session) -> dict[Any, Any]:
-        return _result(parts, *desk.look_by(event.x, event.y, session))
+        return _result(parts, *desk.look_by(event.x, event.y, event.token, session))
 
-    condition = _list(state, parts.condition, parts.conditions)
+    condition = _list(maps, parts.condition, parts.conditions)
     exemplar = _list(state, parts.exemplar, parts.theirs, parts.fold, parts.exemplars)
     pictures = [parts.output, parts.source, parts.line]
+    first = _list(state, parts.exemplar, parts.theirs, parts.exemplars)
+    if not desk.draws:
+        first += _list(parts.condition, parts.conditions)
+    _on(parts.page.load, arrive, [], first, show_progress="hidden")
     if parts.conditions is not None:
         _on(parts.conditions.pick, pick_condition, [state], condition)
     if parts.exemplars is not None:
         _on(parts.exemplars.pick, pick_exemplar, [state], exemplar)
     if parts.load_theirs is not None:
         own = parts.load_theirs
-        _on(own.upload, load_theirs, [own, state], [state, parts.theirs])
+        _on(own.upload, load_theirs, [own, state, parts.exemplar], [state, parts.theirs])
     _on(parts.load_condition.upload, load_condition, [parts.load_condition, state], condition)
     _on(parts.load_exemplar.upload, load_exemplar, [parts.load_exemplar, state], exemplar)
-    inputs = _list(state, parts.condition, parts.theirs)
+    inputs = _list(state, parts.exemplar, parts.condition, parts.theirs)
     done = _on(
-        parts.translate.click, translate, inputs, [state, *pictures, parts.warped, parts.used]
+        parts.translate.click, translate, inputs, [parts.made, *pictures, parts.warped, parts.used]
     )
     done.success(None, None, None, js=SHOW_RESULT, api_visibility="private")
     for part, look in ((parts.output, look_from), (parts.source, look_by)):
         _on(
-            part.pick, look, [state], pictures, trigger_mode="always_last", show_progress="hidden",
+            part.pick, look, [parts.made], pictures,
+            trigger_mode="always_last", show_progress="hidden",
             concurrency_limit=LOOKING, concurrency_id="look",
         )  # fmt: skip
 

@@ -73,14 +73,23 @@ def canvas_labels(value: Any, classes: int, most: int, what: str = "label map") 
             f"page"
         )
     kind = label_type(classes)
+    expected = height * width * kind.itemsize
+    text, wanted = value.get("labels"), _text_length(expected)
+    # Before it is decoded, which takes memory.
+    if not isinstance(text, str) or len(text) != wanted:
+        found = f"{len(text)} characters" if isinstance(text, str) else type(text).__name__
+        raise DataError(
+            f"the {what} of {height} x {width} pixels came with {found}, allowed are {wanted} "
+            f"characters; reload the page"
+        )
     try:
-        content = base64.b64decode(value.get("labels", ""), validate=True)
-    except (TypeError, ValueError, binascii.Error):
+        content = base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
         content = b""
-    if len(content) != height * width * kind.itemsize:
+    if len(content) != expected:
         raise DataError(
             f"the {what} of {height} x {width} pixels came with {len(content)} bytes, allowed are "
-            f"{height * width * kind.itemsize}; reload the page"
+            f"{expected}; reload the page"
         )
     labels = np.frombuffer(content, dtype=kind).reshape(height, width)
     if labels.max() >= classes:
@@ -88,6 +97,11 @@ def canvas_labels(value: Any, classes: int, most: int, what: str = "label map") 
             f"the {what} holds class {labels.max()}, allowed are 0..{classes - 1}; reload the page"
         )
     return labels.astype(kind.newbyteorder("="))
+
+
+def most_text(classes: int, most: int) -> int:
+    """Characters of the longest label map that `canvas_labels` takes."""
+    return _text_length(2 * most * label_type(classes).itemsize)
 
 
 def fits(size: Size, most: int) -> bool:
@@ -102,6 +116,11 @@ def shrunk_size(own: Size, most: int) -> Size:
         return own
     scale = min((most / (own[0] * own[1])) ** 0.5, _longest(most) / max(own))
     return max(1, round(own[0] * scale)), max(1, round(own[1] * scale))
+
+
+def _text_length(count: int) -> int:
+    """Characters of so many bytes in base64."""
+    return 4 * -(-count // 3)
 
 
 def _longest(most: int) -> int:

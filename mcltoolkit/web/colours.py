@@ -23,7 +23,11 @@ _CHUNK = 4096
 
 
 def snap_colours(
-    picture: np.ndarray, palette: Palette, names: Sequence[str], what: str = "label map"
+    picture: np.ndarray,
+    palette: Palette,
+    names: Sequence[str],
+    what: str = "label map",
+    scale: tuple[float, float] = (1.0, 1.0),
 ) -> np.ndarray:
     """The class of each pixel of a painted label map.
 
@@ -32,6 +36,7 @@ def snap_colours(
         palette: (K, 3), the classes' colours.
         names: K class names, for messages.
         what: the picture's name in messages.
+        scale: rows and columns of the file for one of the picture, for places in messages.
 
     Returns:
         (H, W), uint8, or uint16 for more than 256 classes.
@@ -64,7 +69,7 @@ def snap_colours(
     alone = np.isinf(best)
     lost = alone & (far[rows, columns] > NEAR)
     if lost.any():
-        _refuse(picture, rows[lost], columns[lost], labels, colours, names, what)
+        _refuse(picture, rows[lost], columns[lost], labels, colours, names, what, scale)
     labels[rows, columns] = chosen
     return labels.astype(np.uint8 if len(names) <= 256 else np.uint16)
 
@@ -113,6 +118,7 @@ def _refuse(
     colours: np.ndarray,
     names: Sequence[str],
     what: str,
+    scale: tuple[float, float],
 ) -> None:
     values, counts = np.unique(pack_colours(picture[rows, columns]), return_counts=True)
     common = unpack_colour(int(values[counts.argmax()]))
@@ -120,9 +126,10 @@ def _refuse(
     row, column = int(rows[at]), int(columns[at])
     near = int(labels[row, column])
     share = len(rows) / labels.size
+    y, x = (int((place + 0.5) * factor) for place, factor in zip((row, column), scale, strict=True))
     raise DataError(
         f"{what}: {share:.1%} of its pixels are near no class's colour, such as "
-        f"{list(common)} at x {column}, y {row}; the nearest is {names[near]!r} "
+        f"{list(common)} at x {x}, y {y}; the nearest is {names[near]!r} "
         f"{[int(v) for v in colours[near]]}. Allowed are the palette's colours, or one channel of "
         f"class numbers 0..{len(names) - 1}: repaint these places, or save the class numbers"
     )

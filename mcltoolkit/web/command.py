@@ -19,7 +19,11 @@ def add_command(commands: Commands) -> None:
     parser.add_argument(
         "--exemplars",
         metavar="FOLDER",
-        help="photos to choose from, with their label maps, if any, as FOLDER/labels/NAME.png",
+        help="photos to choose from, with their label maps, if any, as FOLDER/labels/NAME.png, or, "
+        "of a data set's images/SPLIT, in annotations/SPLIT",
+    )
+    parser.add_argument(
+        "--exemplar-labels", metavar="FOLDER", help="their label maps, NAME.png, elsewhere"
     )
     parser.add_argument(
         "--host",

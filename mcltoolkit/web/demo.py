@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> None:
     desk = prepare(options)
     with own_folder():
         page = build_page(desk)
-        url = launch(page, options.host, port, options.open)
+        url = launch(page, desk, options.host, port, options.open)
         if options.host not in LOCAL:
             print(
                 f"warning: --host {options.host} lets everyone who reaches this machine on port "
@@ -54,5 +54,5 @@ def prepare(options: argparse.Namespace):  # type: ignore[no-untyped-def]
     if options.examples:
         conditions = condition_examples(options.examples, model)
     if options.exemplars:
-        exemplars = exemplar_examples(options.exemplars, model)
+        exemplars = exemplar_examples(options.exemplars, model, options.exemplar_labels)
     return Desk(model, conditions, exemplars)

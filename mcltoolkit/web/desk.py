@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,11 @@ from mcltoolkit.web.canvas import (
 )
 from mcltoolkit.web.examples import Example, paint
 from mcltoolkit.web.inspection import exemplar_heat, output_heat
-from mcltoolkit.web.limits import read_label_map, read_maps, read_photo
+from mcltoolkit.web.limits import read_label_map, read_maps, read_photo, translation_size
 from mcltoolkit.web.pictures import Value, picture_value, preview_uri, preview_value
-from mcltoolkit.web.session import Session
+from mcltoolkit.web.session import Session, check_shown, new_token
 from mcltoolkit.web.views import condition_view, exemplar_view, output_view
 
-DEFAULT_SIZE = (256, 256)
 THEIRS = "exemplar's label map"
 HINT = "Click a point of the output or of the exemplar to see its match."
 
@@ -44,10 +44,11 @@ class Desk:
     exemplars: Sequence[Example] = ()
     size: Size = field(init=False)
     painter: TranslationModel = field(init=False)
+    busy: Lock = field(init=False, default_factory=Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         model = self.model
-        object.__setattr__(self, "size", _size(model.settings["size"]))
+        object.__setattr__(self, "size", translation_size(model))
         # What is on the canvas are classes already; label_map is for values of label files.
         settings = {**model.settings, "label_map": None}
         painter = replace(model, config={**model.config, "inference": settings})
@@ -96,82 +97,90 @@ class Desk:
         """An uploaded photo, whose condition is not known."""
         return self._take_exemplar(read_photo(path), None, session)
 
-    def load_their_condition(self, path: str, session: Session) -> tuple[Session, Value | None]:
-        """An uploaded condition of the exemplar."""
+    def load_their_condition(
+        self, path: str, session: Session, exemplar: Any
+    ) -> tuple[Session, Value | None]:
+        """An uploaded condition of the exemplar that the page shows."""
+        _check_exemplar(exemplar, session)
         if session.exemplar is None:
             raise DataError("there is no exemplar yet; choose or upload one first")
         if self.draws:
             labels = read_label_map(path, self.model)
             return session, self._theirs(session, labels)
         maps = read_maps(path, self.model, "exemplar's condition")
-        session = replace(session, exemplar_maps=maps)
+        session = replace(session, exemplar_maps=maps, exemplar_maps_token=new_token())
         return session, self._theirs(session, None)
 
     def translate(
-        self, condition: Any, their_condition: Any, session: Session
+        self, condition: Any, their_condition: Any, session: Session, exemplar: Any
     ) -> tuple[Session, list[Value], str]:
         """Translate what is on the page.
 
         Args:
-            condition, their_condition: what the canvases sent; None where there are none.
+            condition, their_condition: what the canvases, or the pictures in their place, sent;
+                None where there are none.
             session: with the exemplar.
+            exemplar: the exemplar's picture as the page shows it.
 
         Returns:
             The session with the result; output, exemplar, warped exemplar and condition as the
             page shows them; a line in words.
 
         Raises:
-            DataError: something is missing or does not fit.
+            DataError: something is missing, does not fit, or is forgotten.
         """
+        _check_exemplar(exemplar, session)
         if session.exemplar is None:
             raise DataError("there is no exemplar yet; choose one, or upload a photo")
         ours, size = session.maps, None
         if self.draws:
             ours = canvas_labels(condition, self.model.channels, self.most)
             size = (ours.shape[0], ours.shape[1])
-        elif ours is None:
+        else:
+            check_shown(condition, session.maps_token, "condition", "give it again")
+        if ours is None:
             raise DataError(
                 f"there is no condition yet; choose one, or upload a .npy file of "
                 f"{self.model.channels} x height x width numbers"
             )
-        result = translate(
-            ours,
-            session.exemplar,
-            self.painter,
-            exemplar_condition=self._their_condition(their_condition, session),
-            size=size,
-        )
+        theirs = self._their_condition(their_condition, session)
+        with self.busy:
+            result = translate(
+                ours, session.exemplar, self.painter, exemplar_condition=theirs, size=size
+            )
+        token = new_token()
         pictures = [
-            output_view(result),
-            exemplar_view(result),
+            {**output_view(result), "token": token},
+            {**exemplar_view(result), "token": token},
             picture_value(result.warped_array),
             condition_view(ours, self.model),
         ]
-        return replace(session, result=result), pictures, HINT
+        return replace(session, result=result, result_token=token), pictures, HINT
 
-    def look_from(self, x: Any, y: Any, session: Session) -> tuple[Value, Value, str]:
+    def look_from(self, x: Any, y: Any, token: Any, session: Session) -> tuple[Value, Value, str]:
         """Where in the exemplar a point of the output has its colour from.
 
         Args:
             x, y: the point as shares of the output's width and height.
+            token: of the picture that was pointed at.
             session: with the result.
 
         Returns:
             The output with the point marked, the exemplar with the heat, and a line in words.
         """
-        result, point = _result(session), _point(x, y)
+        result, point = _result(token, session), _point(x, y)
         heat, words = exemplar_heat(result, point)
-        return output_view(result, point), exemplar_view(result, shown=heat), words
+        return _pair(output_view(result, point), exemplar_view(result, shown=heat), token, words)
 
-    def look_by(self, x: Any, y: Any, session: Session) -> tuple[Value, Value, str]:
+    def look_by(self, x: Any, y: Any, token: Any, session: Session) -> tuple[Value, Value, str]:
         """Which places of the output look at a point of the exemplar; the reverse of `look_from`.
 
         Returns:
             The output with the heat, the exemplar with the point marked, and a line in words.
         """
-        result, point = _result(session), _point(x, y)
+        result, point = _result(token, session), _point(x, y)
         heat, words = output_heat(result, point)
-        return output_view(result, shown=heat), exemplar_view(result, point), words
+        return _pair(output_view(result, shown=heat), exemplar_view(result, point), token, words)
 
     def _take_condition(
         self, condition: np.ndarray, session: Session
@@ -184,16 +193,26 @@ class Desk:
                     f"resized; allowed are about {self.most}, such as {self.size[0]} x "
                     f"{self.size[1]}: make them in that size"
                 )
-            return replace(session, maps=condition), picture_value(paint(condition, self.model))
+            token = new_token()
+            value = {**picture_value(paint(condition, self.model)), "token": token}
+            return replace(session, maps=condition, maps_token=token), value
         return session, self._canvas(resized_labels(condition, shrunk_size(own, self.most)))
 
     def _take_exemplar(
         self, picture: np.ndarray, condition: np.ndarray | None, session: Session
     ) -> tuple[Session, Value, Value | None]:
         maps = condition if condition is not None and condition.ndim == 3 else None
-        session = replace(session, exemplar=picture, exemplar_maps=maps)
+        token = new_token()
+        session = replace(
+            session,
+            exemplar=picture,
+            exemplar_token=token,
+            exemplar_maps=maps,
+            exemplar_maps_token=None if maps is None else token,
+        )
         labels = condition if condition is not None and condition.ndim == 2 else None
-        return session, preview_value(picture), self._theirs(session, labels)
+        value = {**preview_value(picture), "token": token}
+        return session, value, self._theirs(session, labels)
 
     def _canvas(self, labels: np.ndarray, drawn: bool = True, photo: str | None = None) -> Value:
         return canvas_value(labels, self.model.channels, drawn, photo)
@@ -205,7 +224,9 @@ class Desk:
             return None
         if not self.draws:
             maps = session.exemplar_maps
-            return None if maps is None else picture_value(paint(maps, self.model))
+            if maps is None:
+                return None
+            return {**picture_value(paint(maps, self.model)), "token": session.exemplar_maps_token}
         if session.exemplar is None:
             return self._canvas(np.zeros(self.size, np.uint8), drawn=False)
         own = (session.exemplar.shape[0], session.exemplar.shape[1])
@@ -225,6 +246,8 @@ class Desk:
                 return canvas_labels(canvas, self.model.channels, self.most, THEIRS)
         except DataError as error:
             raise DataError(f"this model compares the {THEIRS} too (mask_mix): {error}") from error
+        what = "exemplar's condition"
+        check_shown(canvas, session.exemplar_maps_token, what, "give it again")
         if session.exemplar_maps is None:
             raise DataError(
                 "this model compares the exemplar's condition too (mask_mix); upload it as a .npy "
@@ -239,7 +262,17 @@ def _chosen(examples: Sequence[Example], index: Any) -> Example:
     return examples[index]
 
 
-def _result(session: Session) -> TranslationResult:
+def _check_exemplar(shown: Any, session: Session) -> None:
+    check_shown(shown, session.exemplar_token, "exemplar", "choose the exemplar again")
+
+
+def _pair(output: Value, exemplar: Value, token: Any, words: str) -> tuple[Value, Value, str]:
+    return {**output, "token": token}, {**exemplar, "token": token}, words
+
+
+def _result(token: Any, session: Session) -> TranslationResult:
+    shown = None if token is None else {"token": token}
+    check_shown(shown, session.result_token, "translation", "press Translate again")
     if session.result is None:
         raise ConfigError("there is no translation to look into; press Translate first")
     return session.result
@@ -249,8 +282,3 @@ def _point(x: Any, y: Any) -> tuple[float, float]:
     if not all(isinstance(v, int | float) and 0 <= v <= 1 for v in (x, y)):
         raise ConfigError(f"the point ({x!r}, {y!r}) is outside the picture; click inside")
     return float(x), float(y)
-
-
-def _size(wanted: Any) -> Size:
-    height, width = wanted or DEFAULT_SIZE
-    return int(height), int(width)

@@ -3,6 +3,8 @@
     FOLDER/NAME.jpg             a photo (exemplars) or a label map (conditions)
     FOLDER/labels/NAME.png      the exemplar's label map; .npy for models that take numbers
 
+or the folders of a data set, ROOT/images/SPLIT with ROOT/annotations/SPLIT, or two of any names.
+
 Nothing is fetched: a model of the synthetic scenes' classes gets scenes that are drawn here, any
 other model only what a folder gives.
 """
@@ -84,21 +86,45 @@ def condition_examples(
 
 
 def exemplar_examples(
-    folder: str | Path, model: TranslationModel, say: Callable[[str], object] = print
+    folder: str | Path,
+    model: TranslationModel,
+    labels: str | Path | None = None,
+    say: Callable[[str], object] = print,
 ) -> list[Example]:
-    """The exemplars of a folder, with their conditions from its `labels` folder, where there.
+    """The exemplars of a folder, with their conditions where there are some.
+
+    Args:
+        folder: of the photos.
+        model: which takes the conditions.
+        labels: folder of the conditions; None: `label_folder` of the photos' folder.
+        say: called with a line where not all files are shown.
 
     Raises:
         DataError: no such folder, no photo in it, or a file that cannot be read.
     """
     endings = ENDINGS if model.condition_kind == "labels" else ARRAYS
     found = []
+    if labels is not None and not Path(labels).is_dir():
+        raise DataError(f"--exemplar-labels {labels} is no folder; give one that exists")
+    theirs = label_folder(Path(folder)) if labels is None else Path(labels)
     for path in _files(Path(folder), ENDINGS, "--exemplars", say):
-        own = [path.parent / LABELS / f"{path.stem}{ending}" for ending in endings]
+        own = [theirs / f"{path.stem}{ending}" for ending in endings]
         own = [candidate for candidate in own if candidate.is_file()]
         condition = read_own_condition(own[0], model) if own else None
         found.append(Example(path.stem, read_photo(path), condition))
     return found
+
+
+def label_folder(photos: Path) -> Path:
+    """Where the label maps of a folder of photos lie: in its `labels`, or, of a data set's
+    `images/SPLIT`, in `annotations/SPLIT`."""
+    parts = photos.absolute().parts
+    if not (photos / LABELS).is_dir() and "images" in parts:
+        place = len(parts) - 1 - parts[::-1].index("images")
+        beside = Path(*parts[:place], "annotations", *parts[place + 1 :])
+        if beside.is_dir():
+            return beside
+    return photos / LABELS
 
 
 def read_own_condition(path: str | Path, model: TranslationModel) -> np.ndarray:

@@ -17,10 +17,13 @@ from mcltoolkit.data.images import IMAGE_MODES, LABEL_MODES
 from mcltoolkit.errors import DataError
 from mcltoolkit.inference.inputs import read_condition
 from mcltoolkit.inference.model import TranslationModel
+from mcltoolkit.web.canvas import Size, shrunk_size
 from mcltoolkit.web.colours import snap_colours
 
 MOST_BYTES = 16 * 1024**2
 MOST_PIXELS = 25_000_000
+PAINTED = 4  # times the pixels of a translation that are looked at of a painted label map
+DEFAULT_SIZE = (256, 256)
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp"}
 ENDINGS = (*FORMATS.values(), ".jpeg")
 ARRAYS = (".npy",)
@@ -54,7 +57,7 @@ def open_picture(path: str | Path, what: str) -> Image.Image:
         what: `photo` or `label map`, for messages.
 
     Raises:
-        DataError: too many bytes or pixels, none of the allowed formats, broken, or transparent.
+        DataError: too many bytes or pixels, none of the allowed formats, or broken.
     """
     check_bytes(path, what)
     name = f"{what} {Path(path).name}"
@@ -78,16 +81,16 @@ def open_picture(path: str | Path, what: str) -> Image.Image:
             f"{name} has the mode {image.mode!r}; allowed are grey, palette and RGB pictures: save "
             f"it as PNG in RGB with 8 bits"
         )
-    return _opaque(image, name) if image.mode in ("RGBA", "LA") else image
+    return image
 
 
 def read_photo(path: str | Path) -> np.ndarray:
     """An uploaded photo as (H, W, 3) uint8, upright as its camera says.
 
     Raises:
-        DataError: see `open_picture`; or it has 16 bits.
+        DataError: see `open_picture`; or it is transparent, or has 16 bits.
     """
-    image = open_picture(path, "photo")
+    image = _opaque(open_picture(path, "photo"), f"photo {Path(path).name}")
     if image.mode not in IMAGE_MODES:
         raise DataError(
             f"photo {Path(path).name} has the mode {image.mode!r}; allowed are {IMAGE_MODES} with "
@@ -99,18 +102,28 @@ def read_photo(path: str | Path) -> np.ndarray:
 def read_label_map(path: str | Path, model: TranslationModel) -> np.ndarray:
     """An uploaded label map (H, W): class numbers in one channel, or the palette's colours.
 
-    A palette image's indices are its class numbers, as everywhere in the toolkit.
+    A palette image's indices are its class numbers, as everywhere in the toolkit, whatever colour
+    or transparency they have. A painted map of more than `PAINTED` times the pixels of a
+    translation is made smaller first, since each mixed colour is looked at with its neighbours.
 
     Raises:
-        DataError: see `open_picture`; or values or colours that the model has no class for.
+        DataError: see `open_picture`; or it is painted and transparent; or values or colours that
+            the model has no class for.
     """
     assert model.palette is not None
     assert model.classes is not None
     image = open_picture(path, "label map")
     name = f"label map {Path(path).name}"
+    if image.mode == "LA":
+        image = _opaque(image, name)
     if image.mode in LABEL_MODES:
         return read_condition(np.array(image), model.form, name)
-    return snap_colours(np.array(image.convert("RGB")), model.palette, model.classes, name)
+    image = _opaque(image, name)
+    height, width = translation_size(model)
+    size = shrunk_size((image.height, image.width), PAINTED * height * width)
+    picture = np.array(_nearest(image, size).convert("RGB"))
+    scale = (image.height / size[0], image.width / size[1])
+    return snap_colours(picture, model.palette, model.classes, name, scale)
 
 
 def read_maps(path: str | Path, model: TranslationModel, what: str = "condition") -> np.ndarray:
@@ -146,10 +159,32 @@ def _too_many_pixels(name: str, found: str) -> str:
     )
 
 
+def translation_size(model: TranslationModel) -> Size:
+    """(H, W) of a translation, unless a label map's own is smaller."""
+    height, width = model.settings["size"] or DEFAULT_SIZE
+    return int(height), int(width)
+
+
+def _nearest(image: Image.Image, size: Size) -> Image.Image:
+    if size == (image.height, image.width):
+        return image
+    return image.resize((size[1], size[0]), Image.Resampling.NEAREST)
+
+
+def _transparent(image: Image.Image) -> bool:
+    """Whether a pixel is; a PNG may also name a colour of palette, grey or RGB as transparent."""
+    if image.mode in ("RGBA", "LA"):
+        return bool(np.array(image.getchannel("A")).min() < 255)
+    if "transparency" not in image.info or image.mode not in ("1", *IMAGE_MODES):
+        return False
+    return bool(np.array(image.convert("RGBA").getchannel("A")).min() < 255)
+
+
 def _opaque(image: Image.Image, name: str) -> Image.Image:
-    if np.array(image.getchannel("A")).min() < 255:
+    if _transparent(image):
         raise DataError(
             f"{name} has transparent pixels, which have no colour; allowed are opaque pictures: "
             f"put a background behind it"
         )
-    return image.convert("RGB" if image.mode == "RGBA" else "L")
+    image.info.pop("transparency", None)
+    return image.convert({"RGBA": "RGB", "LA": "L"}.get(image.mode, image.mode))

@@ -13,15 +13,19 @@ from mcltoolkit.web import components
 from mcltoolkit.web.actions import wire
 from mcltoolkit.web.desk import Desk
 from mcltoolkit.web.limits import ARRAYS, ENDINGS, FORMATS, MOST_BYTES, MOST_PIXELS, megabytes
+from mcltoolkit.web.session import Session
 
 TITLE = "Exemplar-guided image translation"
 LEAD = (
     "A {what} says what is where, an exemplar how it should look. The model matches the two and "
     "paints the {what} in the exemplar's colours and textures."
 )
-FOOT = "Everything runs on the machine that serves this page. Uploads are deleted after an hour."
-STATE_SECONDS = 3600
-CACHE_SECONDS = (600, 3600)
+FOOT = (
+    "Everything runs on the machine that serves this page. It deletes uploaded files after 60 to "
+    "70 minutes, and forgets your pictures an hour after your last action."
+)
+STATE_SECONDS = 3600  # see `memory`
+CACHE_SECONDS = (600, 3600)  # seconds between two looks at the files, and their age
 BYTES = megabytes(MOST_BYTES)
 PICTURE_FILES = f"{', '.join(FORMATS)}; at most {BYTES} and {MOST_PIXELS // 10**6} million pixels"
 ARRAY_FILES = f"NumPy .npy; at most {BYTES}"
@@ -32,7 +36,10 @@ class Parts:
     """The parts of the page that actions read or change; None where the model has no use for one.
 
     Attributes:
-        state: the visitor's `Session`.
+        page: the whole.
+        state: the visitor's `Session`; empty until the page is loaded, so that a page whose state
+            is forgotten has nothing chosen.
+        made: the `Session` that was translated last, with its result.
         condition, theirs: the condition's and the exemplar's own; canvases, or pictures where
             conditions cannot be drawn.
         exemplar: preview of what is chosen.
@@ -45,7 +52,9 @@ class Parts:
         line: what the match says in words.
     """
 
+    page: Any
     state: Any
+    made: Any
     condition: Any = None
     load_condition: Any = None
     exemplar: Any = None
@@ -65,9 +74,10 @@ class Parts:
 
 def build_page(desk: Desk) -> gr.Blocks:
     """The page; see `serve` for who can open it."""
-    session, condition, exemplar, theirs = desk.start()
+    _, condition, exemplar, theirs = desk.start()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE_SECONDS) as page:
-        parts = Parts(gr.State(session, time_to_live=STATE_SECONDS))
+        state, made = (gr.State(Session()) for _ in range(2))
+        parts = Parts(page, state, made)
         lead = LEAD.format(what="label map" if desk.draws else "condition")
         _text(f"<h1>{TITLE}</h1><p class='lead'>{lead}</p><p class='facts'>{_facts(desk)}</p>")
         with gr.Row(equal_height=False, elem_classes="inputs"):
@@ -105,7 +115,8 @@ def _condition_card(desk: Desk, parts: Parts, value: Any) -> None:
 
 def _exemplar_card(desk: Desk, parts: Parts, value: Any, theirs: Any) -> None:
     _step(2, "Exemplar", "The picture whose colours and textures are wanted.")
-    parts.exemplar = components.picture(value, "", "No exemplar yet", False, "exemplar")
+    # Shown when it is remembered, which is when the page is loaded.
+    parts.exemplar = components.picture(None, "", "No exemplar yet", False, "exemplar")
     if desk.exemplars:
         _text("<p class='above'>Choose one</p>")
         parts.exemplars = components.picker(desk.exemplars, 0, "Exemplars", "exemplars")

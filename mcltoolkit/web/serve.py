@@ -12,14 +12,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.web.bodies import BoundedBodies
+from mcltoolkit.web.canvas import most_text
 from mcltoolkit.web.components import asset
+from mcltoolkit.web.desk import Desk
 from mcltoolkit.web.limits import MOST_BYTES
+from mcltoolkit.web.memory import forgetting
+from mcltoolkit.web.page import STATE_SECONDS
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 SESSIONS = 16  # visitors remembered at a time; the one who came first is forgotten first
 WAITING = 32
+EXTRA_BYTES = 4 * 1024**2  # previews, which lie under the canvases, and the parts' headers
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
 
@@ -71,11 +78,18 @@ def theme() -> gr.Theme:
     )
 
 
-def launch(page: gr.Blocks, host: str, port: int, browser: bool = False) -> str:
+def most_body(desk: Desk) -> int:
+    """Bytes of a request: an upload, or the page's two canvases, and what goes with them."""
+    canvases = 2 * most_text(desk.model.channels, desk.most) if desk.draws else 0
+    return max(MOST_BYTES, canvases) + EXTRA_BYTES
+
+
+def launch(page: gr.Blocks, desk: Desk, host: str, port: int, browser: bool = False) -> str:
     """Serve the page in the background.
 
     Args:
         page: from `build_page`.
+        desk: the same that it was built for.
         host: address to listen on.
         port: from `choose_port`.
         browser: open the page in this machine's browser.
@@ -86,7 +100,7 @@ def launch(page: gr.Blocks, host: str, port: int, browser: bool = False) -> str:
     Raises:
         ConfigError: the port was taken meanwhile.
     """
-    page.queue(default_concurrency_limit=1, max_size=WAITING)
+    page.queue(default_concurrency_limit=1, max_size=WAITING, api_open=False)
     local = sorted({*os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")).split(","), *LOCAL})
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, local))
     try:
@@ -106,7 +120,13 @@ def launch(page: gr.Blocks, host: str, port: int, browser: bool = False) -> str:
             pwa=False,
             run_history=False,
             footer_links=[],
-            app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+            app_kwargs={
+                "docs_url": None,
+                "redoc_url": None,
+                "openapi_url": None,
+                "lifespan": forgetting(page, desk.model.exemplars, STATE_SECONDS),
+                "middleware": [Middleware(BoundedBodies, most=most_body(desk))],
+            },
             theme=theme(),
             css=asset("page.css"),
         )

@@ -89,3 +89,13 @@ def test_what_is_saved_beside_a_result_trains_by_itself(run):
     assert config.randomness.seed == run.seed
     tested = load_config(run.evaluations[1].folder / "config.py")
     assert tested.test_dataloader.dataset.exemplar == "self"
+
+
+def test_files_that_lack_what_they_should_tell_count_as_absent(run):
+    run.folder.mkdir(parents=True)
+    write_json(failure_file(run), {})
+    assert state(run).kind == "to do"
+    for told in ({"a": 1}, {"checkpoint": None}):
+        write_json(run.folder / "trained.json", told)
+        assert trained(run) is None
+        assert state(run).why == "not run yet"

@@ -159,3 +159,14 @@ def test_tensors_have_range_layout_and_type():
     labels = labels_to_tensor(np.array([[0, 65535]], dtype=np.uint16))
     assert labels.dtype == torch.int64
     assert labels.tolist() == [[0, 65535]]
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_a_colour_named_as_transparent_is_kept(mode, tmp_path):
+    picture = np.random.default_rng(0).integers(256, size=(9, 7, 3), dtype=np.uint8)
+    image = Image.fromarray(picture).convert(mode)
+    first = image.getpixel((0, 0))
+    image.save(tmp_path / "a.png", transparency=first)
+    with Image.open(tmp_path / "a.png") as stored:
+        assert "transparency" in stored.info
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.array(image.convert("RGB")))

@@ -1,4 +1,6 @@
 import os
+import runpy
+import sys
 
 import pytest
 
@@ -162,3 +164,14 @@ def test_more_ranks_than_gpus_is_an_error(built, config, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     launch.train(config)
     assert len(built) == 1
+
+
+@pytest.mark.parametrize("main_process", [True, False])
+def test_only_the_main_process_prints_the_table(
+    built, tiny_config, tmp_path, root, monkeypatch, capsys, main_process
+):
+    arguments = ["test.py", tiny_config, "some.pth", "--work-dir", tmp_path / "work"]
+    monkeypatch.setattr(sys, "argv", [str(argument) for argument in arguments])
+    monkeypatch.setattr("mmengine.dist.is_main_process", lambda: main_process)
+    runpy.run_path(str(root / "tools" / "test.py"))["main"]()
+    assert ("psnr" in capsys.readouterr().out) is main_process

@@ -49,4 +49,28 @@ def test_metrics_take_the_models_weights_unless_told(load):
     config = load("--metrics", "semantic", "psnr", text=WITH_VGG)
     assert evaluator(config, "SemanticConsistency")["weights"] == "of the model"
     assert evaluator(config, "ImageQuality") == {"type": "ImageQuality"}
-    assert evaluator(load("--metrics", "style"), "StyleRelevance")["weights"] is None
+    assert "weights" not in evaluator(load("--metrics", "style"), "StyleRelevance")
+
+
+CAFFE = (
+    "model = dict(vgg=dict(_delete_=True, type='VGG19Features', weights='of the model', "
+    "preprocess='caffe', width_divisor=4))\n"
+)
+OWN = "test_evaluator = [dict(type='StyleRelevance', weights='own', prefix='a')]\n"
+
+
+def test_preprocessing_and_width_go_with_the_models_weights(load):
+    config = load("--metrics", "style", text=CAFFE + OWN)
+    assert evaluator(config, "StyleRelevance") == {
+        "type": "StyleRelevance",
+        "weights": "own",
+        "prefix": "a",
+    }
+    config = load("--metrics", "style", text=CAFFE)
+    found = evaluator(config, "StyleRelevance")
+    assert found["weights"] == "of the model"
+    assert (found["preprocess"], found["width_divisor"]) == ("caffe", 4)
+    config = load("--metrics", "style", vgg_weights="named", text=CAFFE + OWN)
+    found = evaluator(config, "StyleRelevance")
+    assert (found["weights"], found["preprocess"]) == ("named", "caffe")
+    assert (found["prefix"], found["width_divisor"]) == ("a", 4)

@@ -16,7 +16,6 @@ def test_errors_are_put_down_to_the_setting():
         pass
 
 
-@pytest.mark.filterwarnings("ignore:.*instance named of.*")  # runs of one second share a name
 @pytest.mark.parametrize(
     ("option", "message"),
     [

@@ -2,9 +2,11 @@ import os
 
 import pytest
 import torch
+from mmengine.runner import Runner
 
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.launch import train
+from mcltoolkit.engine.runner import TranslationRunner
 from mcltoolkit.errors import ConfigError, WeightsError
 from mcltoolkit.structures import Batch
 
@@ -157,3 +159,28 @@ def test_loaders_give_batches(trained):
     batch = next(iter(trained.train_dataloader))
     assert isinstance(batch, Batch)
     assert batch.truth.shape == (2, 3, 32, 32)
+
+
+def test_runs_of_one_second_keep_their_logs_apart(trained, monkeypatch, tmp_path):
+    real = Runner.setup_env
+
+    def same_second(self, env_cfg):
+        real(self, env_cfg)
+        self._timestamp = "20260101_000000"
+
+    monkeypatch.setattr(Runner, "setup_env", same_second)
+    places = []
+    for name in ("one", "other"):
+        config = trained.cfg.copy()
+        config.work_dir = str(tmp_path / name)
+        config.vis_backends = [dict(type="LocalVisBackend")]
+        config.visualizer.vis_backends = config.vis_backends
+        runner = TranslationRunner.from_cfg(config)
+        runner.visualizer.add_scalar("x", 1.0)
+        places.append(
+            (runner.timestamp, runner.visualizer, sorted((tmp_path / name).rglob("scal*")))
+        )
+    (first, ours, _), (second, theirs, files) = places
+    assert (first, second) == ("20260101_000000", "20260101_000000_2")
+    assert ours is not theirs
+    assert [file.parent.parent.name for file in files] == [second]

@@ -18,20 +18,6 @@ from mcltoolkit.export import export_model, folder
 PLAIN = ("torch-export",)
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """Exports that capture and run nothing: for what happens around them."""
-    monkeypatch.setattr(folder, "capture", lambda translator, signature: None)
-    monkeypatch.setattr(folder, "open_program", lambda path: None)
-    monkeypatch.setattr(folder, "deviations", lambda *given: {"image": 0.0, "warped": 0.0})
-
-    def write(program, path):
-        path.write_bytes(b"made")
-        return [path]
-
-    monkeypatch.setattr(folder, "write_program", write)
-
-
 def test_files_are_named_with_their_hashes(exported):
     for family in ("scenes", "deepfashion"):
         _, out = exported(family)
@@ -95,32 +81,6 @@ def test_the_card_s_programs_need_no_toolkit_and_paint_the_same_picture(
     assert np.abs(ours.astype(int) - theirs).max() <= 1
 
 
-def test_a_deviation_leaves_nothing(checkpoints, tmp_path, quick, monkeypatch):
-    def deviating(*given):
-        raise ConfigError("gives other outputs")
-
-    monkeypatch.setattr(folder, "deviations", deviating)
-    with pytest.raises(ConfigError, match="gives other outputs"):
-        export_model(checkpoints["scenes"], tmp_path / "out", PLAIN)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_only_exports_are_replaced_and_only_when_asked(checkpoints, tmp_path, quick):
-    out = tmp_path / "deep" / "out"
-    export_model(checkpoints["scenes"], out, PLAIN, name="first")
-    with pytest.raises(ConfigError, match=r"exists already; add --overwrite"):
-        export_model(checkpoints["scenes"], out, PLAIN)
-    (out / "model.onnx").write_bytes(b"of before")
-    export_model(checkpoints["scenes"], out, PLAIN, name="second", overwrite=True)
-    assert sorted(file.name for file in out.iterdir()) == ["README.md", "io.json", "model.pt2"]
-    assert "# second\n" in (out / "README.md").read_text()
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"own exists already; it is no export"):
-        export_model(checkpoints["scenes"], tmp_path / "own", PLAIN, overwrite=True)
-    assert (tmp_path / "own" / "notes.txt").read_text() == "mine"
-
-
 def test_stated_licences_stand_in_card_and_front_matter(checkpoints, tmp_path, quick):
     export_model(checkpoints["scenes"], tmp_path / "out", PLAIN, licence="cc-by-nc-4.0")
     text = (tmp_path / "out" / "README.md").read_text()
@@ -140,3 +100,24 @@ def test_settings_that_cannot_be_are_refused_before_any_work(checkpoints, tmp_pa
     with pytest.raises(ConfigError, match=r"onnxruntime, not .*mcltoolkit\[export\]"):
         export()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_step_is_said_before_it_begins(checkpoints, tmp_path, quick, monkeypatch):
+    said = []
+
+    def follow(name):
+        does = getattr(folder, name)
+
+        def step(*given):
+            said.append(name)
+            return does(*given)
+
+        monkeypatch.setattr(folder, name, step)
+
+    for name in ("load_model", "capture", "write_program", "open_program"):
+        follow(name)
+    export_model(checkpoints["scenes"], tmp_path / "out", PLAIN, say=said.append)
+    assert [line.split()[0] for line in said] == [
+        "reading", "load_model", "capturing", "capture", "writing", "write_program", "running",
+        "open_program", "writing",
+    ]  # fmt: skip

@@ -39,12 +39,14 @@ def test_files_give_the_model_s_outputs_at_any_batch(family, exported):
     checkpoint, folder = exported(family)
     model = load_model(checkpoint, "cpu")
     size = (32, 32) if family == "scenes" else (32, 48)
-    session = onnxruntime.InferenceSession(folder / "model.onnx")
-    runs = [lambda given: session.run(None, {k: v.numpy() for k, v in given.items()})]
+    runs = []
+    if (folder / "model.onnx").exists():
+        session = onnxruntime.InferenceSession(folder / "model.onnx")
+        runs.append(lambda given: session.run(None, {k: v.numpy() for k, v in given.items()}))
     if (folder / "model.pt2").exists():
         program = torch.export.load(folder / "model.pt2").module()
         runs.append(lambda given: [x.detach().numpy() for x in program(*given.values())])
-    assert len(runs) == 1 + (family != "ade20k")
+    assert len(runs) == 1 + (family == "scenes")
     for batch in (1, 2, 5):
         inputs = made_up(model, size, batch, seed=batch)
         expected = in_memory(model, inputs)
@@ -55,7 +57,7 @@ def test_files_give_the_model_s_outputs_at_any_batch(family, exported):
                 np.testing.assert_allclose(theirs, ours.numpy(), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["scenes", "deepfashion"])
 def test_the_onnx_file_says_what_it_is(family, exported):
     _, folder = exported(family)
     model = onnx.load(folder / "model.onnx", load_external_data=False)
@@ -64,7 +66,7 @@ def test_the_onnx_file_says_what_it_is(family, exported):
         port.name: [d.dim_param or d.dim_value for d in port.type.tensor_type.shape.dim]
         for port in (*model.graph.input, *model.graph.output)
     }
-    width, channels = {"scenes": (32, 6), "ade20k": (48, 7), "deepfashion": (48, 4)}[family]
+    width, channels = {"scenes": (32, 6), "deepfashion": (48, 4)}[family]
     expected = {"condition": channels, "exemplar": 3, "image": 3, "warped": 3}
     if family != "deepfashion":
         expected["exemplar_condition"] = channels

@@ -9,7 +9,7 @@ import torch
 from mcltoolkit.errors import ConfigError, DataError, WeightsError
 from mcltoolkit.metrics import FID, KID, InceptionFeatures, fid, kid
 from mcltoolkit.metrics.inception import to_bytes
-from mcltoolkit.pretrained import fill_random, read_state
+from mcltoolkit.pretrained import fill_random, fingerprint, read_state
 
 
 def features(seed, count=60, width=8, shift=0.0):
@@ -207,3 +207,22 @@ def test_random_weights_follow_their_seed_and_keep_the_scale():
     assert torch.equal(network(1)(x), network(1)(x))
     assert not torch.equal(network(1)(x), network(2)(x))
     assert float(network(1)(x).detach().relu().square().mean()) == pytest.approx(1, rel=0.15)
+
+
+def test_the_passport_counts_the_smaller_set(weights):
+    metric = FID(weights, allow_small=True)
+    metric.compare = lambda first, second: {"fid": 1.0}
+    for first, second, few in ((5000, 100, True), (100, 5000, True), (5000, 5000, False)):
+        metric.compare_sets([0] * first, [0] * second, {"reference_samples": str(second)})
+        assert metric.passport("fid")["fewer_samples_than_features"] is few
+
+
+def test_a_file_called_like_a_download_is_not_looked_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "hub" / "checkpoints" / "net.pth").write_bytes(b"the download")
+    for name in ("torchvision", "torch-fidelity"):
+        (tmp_path / name).write_bytes(b"something else")
+        found = fingerprint(name, address="https://example.org/net.pth")
+        assert found == hashlib.sha256(b"the download").hexdigest()

@@ -21,7 +21,7 @@ from mcltoolkit.metrics import (
     kid,
 )
 from mcltoolkit.metrics.folders import Folders, evaluate_folders, steps
-from mcltoolkit.metrics.image_folder import read, read_label_map
+from mcltoolkit.metrics.image_folder import open_folder, read, read_label_map
 from mcltoolkit.metrics.inception import InceptionFeatures, to_bytes
 from mcltoolkit.metrics.results import read_results
 
@@ -185,6 +185,44 @@ def test_outputs_of_one_condition_lie_in_one_folder(sample, tmp_path, save):
     assert found["lpips_diversity"].value > 0
 
 
+def test_a_value_does_not_depend_on_what_else_is_asked_for(sample, tmp_path, save):
+    for i, condition in enumerate("aabb"):
+        save("out", f"{condition}/{i}.png", sample(i).fake)
+        save("ref", f"{condition}/{i}.png", sample(i).truth)
+    alone, beside = (evaluate(tmp_path, names) for names in (["swd"], ["swd", "diversity"]))
+    assert beside["swd"] == alone["swd"]
+
+
+def test_sets_of_unequal_size_are_refused_before_they_are_read(cases, tmp_path):
+    (tmp_path / "ref" / "00.png").unlink()
+    (tmp_path / "out" / "01.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match="SWD of 5 and 4 images: .* as many images"):
+        evaluate(tmp_path, ["swd"])
+
+
+def test_formats_are_those_of_the_content(cases, tmp_path, save):
+    (tmp_path / "named").mkdir()
+    for case in cases:
+        pixels = to_bytes(case.fake).permute(1, 2, 0).numpy()
+        Image.fromarray(pixels).save(tmp_path / "named" / f"{case.name}.png", "JPEG")
+    folders = Folders.open(tmp_path / "named", tmp_path / "ref")
+    assert folders.file_format == "jpg against png"
+    (tmp_path / "named" / "00.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"image .*named.00.png is unreadable"):
+        _ = Folders.open(tmp_path / "named", tmp_path / "ref").warning
+
+
+def test_links_are_followed_and_hidden_files_passed_over(tmp_path, save, sample):
+    save("elsewhere", "deep/a.png", sample(0).fake)
+    save("out", "b.png", sample(0).fake)
+    save("out", ".hidden/c.png", sample(0).fake)
+    (tmp_path / "out" / "._b.png").write_bytes(b"of macOS")
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "elsewhere" / "again").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "home").symlink_to(tmp_path / "out")
+    assert [*open_folder(tmp_path / "out", "outputs").files] == ["b", "link/deep/a"]
+
+
 def test_folders_are_checked(tmp_path, save, sample):
     with pytest.raises(DataError, match="folder of outputs .*none does not exist"):
         Folders.open(tmp_path / "none", tmp_path)
@@ -256,6 +294,37 @@ def test_the_command_prints_writes_and_compares(cases, tmp_path):
         command("--compare", first, second)
 
 
+def test_a_bad_place_is_refused_before_anything_is_measured(cases, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate_command, "evaluate_folders", lambda *_: pytest.fail("measured"))
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "x.json", tmp_path / "out"):
+        with pytest.raises(ConfigError, match=f"cannot write {place}"):
+            command(tmp_path / "out", tmp_path / "ref", "--metrics", "l1", "--out", place)
+    with pytest.raises(ConfigError, match="--device cuda:77 cannot be used"):
+        command(tmp_path / "out", tmp_path / "ref", "--metrics", "l1", "--device", "cuda:77")
+
+
+def test_the_table_is_printed_even_if_the_file_fails(cases, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(evaluate_command, "results_table", lambda results: said.append(results))
+
+    def full(*_):
+        raise ConfigError("the disk is full")
+
+    monkeypatch.setattr(evaluate_command, "write_results", full)
+    with pytest.raises(ConfigError, match="full"):
+        command(tmp_path / "out", tmp_path / "ref", "--metrics", "l1", "--out", tmp_path / "a.json")
+    assert "l1" in said[0]
+
+
+def test_brackets_in_names_are_printed_as_they_are(cases, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").rename(tmp_path / "[bold]o")
+    said = command("[bold]o", "ref", "--metrics", "l1", "--out", "[red]a.json")
+    assert "data: [bold]o" in said
+    assert "[red]a.json" in command("--compare", "[red]a.json", "[red]a.json")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -283,10 +352,21 @@ def test_metrics_join_a_configs_evaluators():
     config.test_evaluator = [{"type": "SWD"}, {"type": "LabelTransfer", "ignore_label": 0}]
     choice.add_to_evaluators(config, settings)
     assert config.test_evaluator == [
-        {"type": "LabelTransfer", "ignore_label": 0},
         {"type": "SWD", "seed": 3},
+        {"type": "LabelTransfer", "ignore_label": 0},
         {"type": "ImageQuality"},
     ]
+    said = [
+        {"type": "SWD", "patches": 64, "seed": 5},
+        {"type": "KID", "weights": "a", "subsets": 9},
+    ]
+    config.test_evaluator = said
+    parser = argparse.ArgumentParser()
+    choice.add_options(parser, tuple(choice.TYPES))
+    given = parser.parse_args(["--metrics", "swd", "kid", "--kid-subset-size", "50"])
+    given.vgg_weights = None
+    choice.add_to_evaluators(config, choice.settings_of(given.metrics, given))
+    assert config.test_evaluator == [said[0], {**said[1], "subset_size": 50}]
     config.test_evaluator = {"type": "PCK"}
     choice.add_to_evaluators(config, {})
     assert config.test_evaluator == [{"type": "PCK"}]

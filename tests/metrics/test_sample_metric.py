@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mcltoolkit.engine.hooks.samples import values_by_index
 from mcltoolkit.metrics import (
     CycleError,
     ImageQuality,
@@ -10,6 +11,7 @@ from mcltoolkit.metrics import (
     MatchEntropy,
     SampleMetric,
 )
+from mcltoolkit.metrics.measured import unique_names
 from mcltoolkit.registry import METRICS
 
 
@@ -44,6 +46,23 @@ def test_values_of_samples_stay_under_their_names():
     metric.process(None, named("d"))
     metric.evaluate(1)
     assert set(metric.per_sample) == {"d"}, "those of the last evaluation"
+
+
+def test_names_that_look_like_repeats_lose_no_sample():
+    names = ["a", "a", "a#2", "b", "a", "a#2"]
+    assert unique_names(names) == ["a", "a#3", "a#2", "b", "a#4", "a#2#2"]
+    assert len(set(unique_names(names))) == len(names)
+    metric = Lengths()
+    metric.process(None, named(*names[:3]))
+    metric.evaluate(3)
+    assert {name: values["length"] for name, values in metric.per_sample.items()} == {
+        "a": 1,
+        "a#3": 1,
+        "a#2": 3,
+    }
+    assert metric.passport()["samples"] == 3
+    found = values_by_index(dict(enumerate(names[:3])), [metric])
+    assert [values["length"] for values in found.values()] == [1, 1, 3]
 
 
 def test_a_passport_tells_protocol_count_and_sizes_of_each_value():

@@ -11,6 +11,7 @@ from mcltoolkit.web.canvas import (
     canvas_value,
     fits,
     label_image,
+    most_text,
     resized_labels,
     shrunk_size,
 )
@@ -46,9 +47,14 @@ def good(**changed):
         (good(height=4.0), "0 x 6 pixels"),
         (good(height=True), "0 x 6 pixels"),
         (good(width=10**9), "4 x 1000000000"),
-        (good(height=5), "24 bytes, allowed are 30"),
-        (good(labels="%%"), "0 bytes, allowed are 24"),
-        (good(labels=7), "0 bytes, allowed are 24"),
+        (good(height=5), "32 characters, allowed are 40"),
+        (good(labels="%%"), "2 characters, allowed are 32"),
+        (good(labels="A" * 10**6), "1000000 characters, allowed are 32"),
+        (good(labels="%" * 32), "0 bytes, allowed are 24"),
+        (good(labels="A" * 30 + "=="), "22 bytes, allowed are 24"),
+        (good(labels=b"A" * 32), "came with bytes, allowed are 32"),
+        (good(labels=["A"] * 32), "came with list, allowed are 32"),
+        (good(labels=7), "came with int, allowed are 32"),
         (good(labels="AAAA" * 7 + "AAAD"), r"class 3, allowed are 0\.\.2"),
     ],
 )  # fmt: skip
@@ -56,6 +62,20 @@ def test_what_no_canvas_sends_is_refused(value, told):
     assert canvas_labels(good(), 3, 24).shape == (4, 6)
     with pytest.raises(DataError, match=told):
         canvas_labels(value, 3, 24)
+
+
+@pytest.mark.parametrize("text", ["A" * 10**6, ["A"] * 32, 7])
+def test_what_is_too_long_is_never_decoded(text, monkeypatch):
+    value = good(labels=text)
+    monkeypatch.setattr(base64, "b64decode", None)
+    with pytest.raises(DataError, match="reload the page"):
+        canvas_labels(value, 3, 24)
+
+
+@pytest.mark.parametrize("classes", [6, 300])
+def test_the_longest_text_is_that_of_the_largest_map(classes):
+    value = canvas_value(np.zeros((40, 50), np.uint8), classes)
+    assert len(value["labels"]) == most_text(classes, 1000)
 
 
 def test_sizes_keep_their_shape_and_stay_bounded():

@@ -1,5 +1,7 @@
 import base64
 import io
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -43,7 +45,7 @@ def test_a_visitor_starts_with_the_first_examples(desk):
     np.testing.assert_array_equal(canvas_labels(condition, 6, 1024), desk.conditions[0].condition)
     np.testing.assert_array_equal(decoded(exemplar["src"]), desk.exemplars[0].picture)
     assert theirs is None, "this model has no use for it"
-    session, pictures, _ = desk.translate(condition, theirs, session)
+    session, pictures, _ = desk.translate(condition, theirs, session, exemplar)
     wanted = translate(desk.conditions[0].condition, desk.exemplars[0].picture, desk.model)
     shown = [
         wanted.array,
@@ -64,20 +66,20 @@ def test_without_examples_everything_is_empty_and_said(plain_model):
     assert (exemplar, theirs) == (None, None)
     assert (condition["height"], condition["width"], condition["drawn"]) == (32, 32, False)
     with pytest.raises(DataError, match="no exemplar yet"):
-        desk.translate(condition, None, session)
+        desk.translate(condition, None, session, exemplar)
     session = replace(session, exemplar=PHOTO)
     with pytest.raises(DataError, match="label map is still empty"):
-        desk.translate(condition, None, session)
+        desk.translate(condition, None, session, exemplar)
     with pytest.raises(ConfigError, match="press Translate first"):
-        desk.look_from(0.5, 0.5, session)
+        desk.look_from(0.5, 0.5, None, session)
 
 
 def test_uploads_keep_their_size_unless_they_are_too_large(desk, files):
     labels = RNG.integers(6, size=(21, 30)).astype(np.uint8)
     session, value = desk.load_condition(files("small.png", labels), Session())
     np.testing.assert_array_equal(canvas_labels(value, 6, desk.most), labels)
-    session, _, _ = desk.load_exemplar(files("photo.png", PHOTO), session)
-    session, pictures, _ = desk.translate(value, None, session)
+    session, exemplar, _ = desk.load_exemplar(files("photo.png", PHOTO), session)
+    session, pictures, _ = desk.translate(value, None, session, exemplar)
     assert (pictures[0]["height"], pictures[0]["width"]) == (21, 30)
     wanted = translate(labels, PHOTO, desk.model, size=(21, 30))
     np.testing.assert_array_equal(decoded(pictures[0]["src"]), wanted.array)
@@ -100,31 +102,31 @@ def test_canvas_labels_are_classes_whatever_label_files_hold(plain_model):
     mapped = replace(plain_model, config={**plain_model.config, "inference": settings})
     labels = np.arange(6).repeat(32 * 32 // 6 + 1)[: 32 * 32].reshape(32, 32)
     session = Session(exemplar=PHOTO)
-    _, pictures, _ = Desk(mapped).translate(canvas_value(labels, 6), None, session)
+    _, pictures, _ = Desk(mapped).translate(canvas_value(labels, 6), None, session, None)
     wanted = translate(labels, PHOTO, plain_model)
     np.testing.assert_array_equal(decoded(pictures[0]["src"]), wanted.array)
 
 
 def test_the_exemplars_label_map_is_asked_for_where_it_is_compared(model, files):
     desk = Desk(model, *scene_examples(model, (32, 32), 2))
-    session, condition, _, theirs = desk.start()
+    session, condition, exemplar, theirs = desk.start()
     np.testing.assert_array_equal(canvas_labels(theirs, 6, 1024), desk.exemplars[0].condition)
     assert decoded(theirs["photo"]).shape == (32, 32, 3)
-    session, _, theirs = desk.load_exemplar(files("photo.png", PHOTO), session)
+    session, exemplar, theirs = desk.load_exemplar(files("photo.png", PHOTO), session)
     assert not theirs["drawn"]
     with pytest.raises(DataError, match=r"exemplar's label map too \(mask_mix\).*still empty"):
-        desk.translate(condition, theirs, session)
+        desk.translate(condition, theirs, session, exemplar)
     other = RNG.integers(6, size=(60, 40)).astype(np.uint8)
-    session, theirs = desk.load_their_condition(files("other.png", other), session)
+    session, theirs = desk.load_their_condition(files("other.png", other), session, exemplar)
     with pytest.raises(DataError, match="give the label map that belongs to the exemplar"):
-        desk.translate(condition, theirs, session)
+        desk.translate(condition, theirs, session, exemplar)
     own = RNG.integers(6, size=(20, 30)).astype(np.uint8)
-    session, theirs = desk.load_their_condition(files("own.png", own), session)
-    _, pictures, _ = desk.translate(condition, theirs, session)
+    session, theirs = desk.load_their_condition(files("own.png", own), session, exemplar)
+    _, pictures, _ = desk.translate(condition, theirs, session, exemplar)
     wanted = translate(desk.conditions[0].condition, PHOTO, model, exemplar_condition=own)
     np.testing.assert_array_equal(decoded(pictures[0]["src"]), wanted.array)
     with pytest.raises(DataError, match="no exemplar yet"):
-        desk.load_their_condition(files("own.png", own), Session())
+        desk.load_their_condition(files("own.png", own), Session(), None)
 
 
 def test_maps_are_uploaded_or_chosen(maps_model, files):
@@ -134,18 +136,18 @@ def test_maps_are_uploaded_or_chosen(maps_model, files):
     session, shown, _, _ = desk.start()
     assert decoded(shown["src"]).shape == (64, 64, 3)
     session = replace(session, exemplar=PHOTO)
-    _, pictures, _ = desk.translate(None, None, session)
+    _, pictures, _ = desk.translate(shown, None, session, None)
     np.testing.assert_array_equal(
         decoded(pictures[0]["src"]), translate(maps, PHOTO, maps_model).array
     )
     other = RNG.random((4, 32, 64), np.float32)
-    session, _ = desk.load_condition(files("other.npy", other), session)
-    _, pictures, _ = desk.translate(None, None, session)
+    session, shown = desk.load_condition(files("other.npy", other), session)
+    _, pictures, _ = desk.translate(shown, None, session, None)
     assert (pictures[0]["height"], pictures[0]["width"]) == (32, 64)
     with pytest.raises(DataError, match="128 x 128 numbers a channel, and maps are not resized"):
         desk.load_condition(files("large.npy", RNG.random((4, 128, 128), np.float32)), session)
     with pytest.raises(DataError, match="no condition yet"):
-        desk.translate(None, None, replace(session, maps=None))
+        desk.translate(None, None, Session(exemplar=PHOTO), None)
 
 
 @pytest.mark.parametrize("index", [-1, 3, 1.0, None, "0"])
@@ -158,8 +160,81 @@ def test_an_example_that_is_not_there_is_refused(desk, index):
     "point", [(-0.1, 0.5), (0.5, 1.1), ("0", 0.5), (None, None), (float("nan"), 0)]
 )
 def test_a_point_outside_is_refused(desk, point):
-    session, condition, _, theirs = desk.start()
-    session, _, _ = desk.translate(condition, theirs, session)
+    session, condition, exemplar, theirs = desk.start()
+    session, pictures, _ = desk.translate(condition, theirs, session, exemplar)
     for look in (desk.look_from, desk.look_by):
         with pytest.raises(ConfigError, match="outside the picture"):
-            look(*point, session)
+            look(*point, pictures[0]["token"], session)
+
+
+def forgotten(what):
+    return pytest.raises(DataError, match=f"left for too long.*its {what} is no longer remembered")
+
+
+def test_a_forgotten_page_is_told_so(desk, model, maps_model, files):
+    """Never translated with another exemplar than the page shows."""
+    session, condition, exemplar, theirs = desk.start()
+    made, pictures, _ = desk.translate(condition, theirs, session, exemplar)
+    other, another, _ = desk.pick_exemplar(1, session)
+    for now, shown in ((Session(), exemplar), (other, exemplar), (session, another)):
+        with forgotten("exemplar"):
+            desk.translate(condition, theirs, now, shown)
+    with forgotten("exemplar"):
+        desk.translate(condition, theirs, session, None)
+    token = pictures[0]["token"]
+    assert token == pictures[1]["token"]
+    for look in (desk.look_from, desk.look_by):
+        output, source, _ = look(0.5, 0.5, token, made)
+        assert output["token"] == source["token"] == token
+        with forgotten("translation"):
+            look(0.5, 0.5, token, Session())
+        with forgotten("translation"):
+            look(0.5, 0.5, exemplar["token"], made)
+
+    comparing = Desk(model, *scene_examples(model, (32, 32), 2))
+    _, _, exemplar, _ = comparing.start()
+    own = files("own.png", np.zeros((32, 32), np.uint8))
+    with forgotten("exemplar"):
+        comparing.load_their_condition(own, Session(), exemplar)
+
+    maps = RNG.random((4, 64, 64), np.float32)
+    desk = Desk(maps_model, [Example("a", PHOTO, maps), Example("b", PHOTO, maps[::-1].copy())])
+    session, shown, _, _ = desk.start()
+    other, _ = desk.pick_condition(1, session)
+    for now in (Session(), other):
+        with forgotten("condition"):
+            desk.translate(shown, None, replace(now, exemplar=PHOTO), None)
+
+
+def test_visitors_translate_one_after_another(desk, monkeypatch):
+    session, condition, exemplar, _ = desk.start()
+    running, most, told = [], [], []
+
+    def slow(*given, **options):
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+        return translate(*given, **options)
+
+    monkeypatch.setattr("mcltoolkit.web.desk.translate", slow)
+
+    def visit():
+        told.append(desk.translate(condition, None, session, exemplar)[2])
+
+    threads = [threading.Thread(target=visit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (max(most), len(told)) == (1, 4)
+
+
+def test_the_exemplars_own_maps_are_those_that_are_shown(maps_model, monkeypatch):
+    monkeypatch.setattr(maps_model.translator.correspondence, "mask_mix", True)
+    maps = RNG.random((4, 64, 64), np.float32)
+    desk = Desk(maps_model, [Example("a", PHOTO, maps)], [Example("b", PHOTO, maps)])
+    session, condition, exemplar, theirs = desk.start()
+    assert theirs["token"] == session.exemplar_maps_token
+    with forgotten("exemplar's condition"):
+        desk.translate(condition, {**theirs, "token": "other"}, session, exemplar)

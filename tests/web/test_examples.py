@@ -61,6 +61,21 @@ def test_exemplars_come_with_their_label_maps(folder, plain_model):
     assert found[2].condition is None
 
 
+def test_label_maps_of_a_data_set_and_elsewhere(folder, plain_model, tmp_path):
+    path, made = folder
+    (tmp_path / "images" / "set").mkdir(parents=True)
+    (tmp_path / "annotations").mkdir()
+    (path / "b.png").rename(tmp_path / "images" / "set" / "b.png")
+    (path / "labels").rename(tmp_path / "annotations" / "set")
+    (found,) = exemplar_examples(tmp_path / "images" / "set", plain_model)
+    np.testing.assert_array_equal(found.condition, made["b"][1])
+    elsewhere = exemplar_examples(path, plain_model, tmp_path / "annotations" / "set")
+    assert [example.name for example in elsewhere] == ["a", "c"]
+    np.testing.assert_array_equal(elsewhere[0].condition, made["a"][1])
+    with pytest.raises(DataError, match="--exemplar-labels .*nowhere is no folder"):
+        exemplar_examples(path, plain_model, tmp_path / "nowhere")
+
+
 def test_conditions_of_a_folder(folder, plain_model, maps_model, tmp_path):
     found = condition_examples(folder[0] / "labels", plain_model)
     np.testing.assert_array_equal(found[0].condition, folder[1]["a"][1])
@@ -81,5 +96,5 @@ def test_folders_that_give_nothing_are_explained(folder, plain_model, tmp_path, 
         condition_examples(folder[0], plain_model)
     said = []
     monkeypatch.setattr(examples, "MOST", 2)
-    assert len(exemplar_examples(folder[0], plain_model, said.append)) == 2
+    assert len(exemplar_examples(folder[0], plain_model, say=said.append)) == 2
     assert "the first 2 of 3 files" in said[0]

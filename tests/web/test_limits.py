@@ -1,4 +1,5 @@
 import io
+import re
 import struct
 import zlib
 
@@ -113,3 +114,68 @@ def test_maps_are_checked_before_they_are_loaded(maps_model, tmp_path, monkeypat
     monkeypatch.setattr(limits, "MOST_PIXELS", 16 * 24 - 1)
     with pytest.raises(DataError, match="24 x 16 pixels, allowed are"):
         read_maps(tmp_path / "maps.npy", maps_model)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "L", "RGB"])
+def test_a_colour_named_as_transparent_counts_where_it_is(photo, mode, plain_model, tmp_path):
+    image = Image.fromarray(photo // 2).convert(mode)
+    used = image.getpixel((3, 5))
+    image.save(tmp_path / "holes.png", transparency=used)
+    with pytest.raises(DataError, match=r"photo holes\.png has transparent pixels"):
+        read_photo(tmp_path / "holes.png")
+    unused = {"1": None, "P": 255, "L": 255, "RGB": (255, 255, 255)}[mode]
+    if unused is not None:
+        image.save(tmp_path / "whole.png", transparency=unused)
+        wanted = np.array(image.convert("RGB"))
+        np.testing.assert_array_equal(read_photo(tmp_path / "whole.png"), wanted)
+
+
+def test_class_numbers_count_though_transparent_and_colours_do_not(plain_model, tmp_path):
+    labels = np.random.default_rng(0).integers(6, size=(10, 14)).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / "numbers.png", transparency=0)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "numbers.png", plain_model), labels)
+    colours = np.array(plain_model.palette, np.uint8)
+    clear = tuple(int(v) for v in colours[labels[0, 0]])
+    Image.fromarray(colours[labels]).save(tmp_path / "colours.png", transparency=clear)
+    with pytest.raises(DataError, match=r"label map colours\.png has transparent pixels"):
+        read_label_map(tmp_path / "colours.png", plain_model)
+
+
+def test_a_large_painted_map_is_made_smaller_before_its_colours_are_read(
+    plain_model, tmp_path, monkeypatch
+):
+    sizes = []
+    snap = limits.snap_colours
+
+    def noted(picture, *given):
+        sizes.append(picture.shape[:2])
+        return snap(picture, *given)
+
+    monkeypatch.setattr(limits, "snap_colours", noted)
+    palette = np.array(plain_model.palette, np.uint8)
+    labels = np.random.default_rng(0).integers(6, size=(60, 80)).astype(np.uint8)
+    for factor in (1, 20):
+        large = labels.repeat(factor, 0).repeat(factor, 1)
+        Image.fromarray(palette[large]).save(tmp_path / "large.png")
+        read = read_label_map(tmp_path / "large.png", plain_model)
+        rows, columns = (
+            ((np.arange(n) + 0.5) * s / n).astype(int)
+            for n, s in zip(read.shape, large.shape, strict=True)
+        )
+        assert abs(read.size - limits.PAINTED * 32 * 32) < 0.05 * read.size
+        assert read.shape[1] / read.shape[0] == pytest.approx(80 / 60, abs=0.03)
+        same = read == large[np.ix_(rows, columns)]
+        assert same.mean() > 0.9, "but for places half way between two pixels"
+        assert sizes[-1] == read.shape
+    Image.fromarray(palette[labels[:40, :40]]).save(tmp_path / "small.png")
+    np.testing.assert_array_equal(
+        read_label_map(tmp_path / "small.png", plain_model), labels[:40, :40]
+    )
+    painted = palette[np.zeros((640, 640), int)]
+    painted[600:, :40] = 255
+    Image.fromarray(painted).save(tmp_path / "odd.png")
+    with pytest.raises(DataError, match="near no class") as caught:
+        read_label_map(tmp_path / "odd.png", plain_model)
+    x, y = map(int, re.findall(r"at x (\d+), y (\d+)", str(caught.value))[0])
+    assert 0 <= x < 40
+    assert 600 <= y < 640, "a place of the file"

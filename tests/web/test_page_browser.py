@@ -1,6 +1,7 @@
 """The real page in a real browser: what a visitor does, step by step."""
 
 import base64
+import http.client
 import io
 import json
 import re
@@ -40,7 +41,7 @@ class Visitor:
 
     def __init__(self, browser, url, **options):
         self.browser = browser.open(url, **options)
-        browser.wait("return document.querySelector('#output .empty, #output img')")
+        browser.wait("return document.querySelector('#exemplar img:not([hidden])')")
 
     def click(self, selector):
         self.browser.find(selector).click()
@@ -280,6 +281,64 @@ def test_visitors_share_nothing_but_the_model(browser, page_url, model):
     assert browser.errors() == []
 
 
+def test_a_page_that_is_forgotten_says_so(browser, page_url, model):
+    """The server remembers 16 visitors; the browser keeps the page open for as long as it likes."""
+    from mcltoolkit.web.serve import SESSIONS
+
+    _, exemplars = scene_examples(model, SIZE)
+    visitor = Visitor(browser, page_url)
+    visitor.click("#exemplars button:nth-child(3)")
+    shown = exemplars[2].picture
+    browser.until(lambda: np.array_equal(visitor.shown("#exemplar"), shown), what="the exemplar")
+    _, output = visitor.translate()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    config = json.loads(opener.open(f"{page_url}/config").read())
+    load = next(d["id"] for d in config["dependencies"] if d["targets"][0][1] == "load")
+    for number in range(SESSIONS):
+        visit = {"data": [], "fn_index": load, "session_hash": f"other{number}"}
+        request = urllib.request.Request(
+            f"{page_url}/gradio_api/queue/join", json.dumps(visit).encode(),
+            {"Content-Type": "application/json"},
+        )  # fmt: skip
+        assert opener.open(request).status == 200
+        answer = opener.open(f"{page_url}/gradio_api/queue/data?session_hash=other{number}")
+        assert any(b"process_completed" in line for line in answer)
+    visitor.click("#translate")
+    visitor.message("its exemplar is no longer remembered")
+    visitor.at("#output img", [(0.3, 0.7)])
+    visitor.message("its translation is no longer remembered")
+    visitor.click("#exemplars button:nth-child(4)")
+    shown = exemplars[3].picture
+    browser.until(lambda: np.array_equal(visitor.shown("#exemplar"), shown), what="the exemplar")
+    labels, other = visitor.translate()
+    exemplar = Exemplar(shown, exemplars[3].condition)
+    assert near(other, translate(labels, exemplar, model).array)
+    assert not near(other, output)
+    assert browser.errors() == []
+
+
+def test_a_map_that_arrives_during_a_stroke_ends_it(browser, page_url, tmp_path):
+    visitor = Visitor(browser, page_url)
+    browser.run("""
+        const canvas = document.querySelector("#condition canvas");
+        canvas.setPointerCapture = () => {};
+        const box = canvas.getBoundingClientRect();
+        window.point = (kind, x, y) => canvas.dispatchEvent(new PointerEvent(kind, {
+          bubbles: true, button: 0, pointerId: 1,
+          clientX: box.left + x * box.width, clientY: box.top + y * box.height,
+        }));
+        point("pointerdown", 0.3, 0.3);
+        point("pointermove", 0.5, 0.5);""")
+    labels = np.random.default_rng(0).integers(6, size=(20, 40)).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / "wide.png")
+    visitor.upload("Upload a label map", tmp_path / "wide.png")
+    browser.wait("return document.querySelector('#condition canvas').width === 40")
+    browser.run("point('pointerup', 0.5, 0.5)")
+    assert browser.run("return document.querySelector('#condition .undo').disabled")
+    np.testing.assert_array_equal(visitor.translate()[0], labels)
+    assert browser.errors() == []
+
+
 def test_the_server_bounds_uploads_and_has_no_further_doors(page_url):
     boundary = uuid.uuid4().hex
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
@@ -300,6 +359,50 @@ def test_the_server_bounds_uploads_and_has_no_further_doors(page_url):
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{page_url}/{door}")
         assert caught.value.code in (403, 404, 405), door
+
+
+def test_the_server_bounds_whole_requests(page_url):
+    """Two files that are allowed one by one, and a canvas of many megabytes."""
+    from mcltoolkit.web.serve import EXTRA_BYTES
+
+    host = page_url.removeprefix("http://")
+    most = MOST_BYTES + EXTRA_BYTES
+    kinds = {"upload": "multipart/form-data; boundary=x", "queue/join": "application/json"}
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%d.png"\r\n\r\n'
+    half = bytes(most // 2)
+    files = [part % 1, half, b"\r\n", part % 2, half, b"\r\n--x--\r\n"]
+    for door, parts in (("upload", files), ("queue/join", [b'{"data": ["', half, half, b'"]}'])):
+        stated = http.client.HTTPConnection(host, timeout=60)
+        stated.putrequest("POST", f"/gradio_api/{door}")
+        stated.putheader("Content-Type", kinds[door])
+        stated.putheader("Content-Length", str(most + 1))
+        stated.endheaders()
+        assert stated.getresponse().status == 413, "before anything was sent"
+        chunked = http.client.HTTPConnection(host, timeout=60)
+        chunked.request(
+            "POST", f"/gradio_api/{door}", iter(parts), {"Content-Type": kinds[door]},
+            encode_chunked=True,
+        )  # fmt: skip
+        assert chunked.getresponse().status == 413, door
+
+
+def test_no_action_runs_past_the_queue(page_url):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    config = json.loads(opener.open(f"{page_url}/config").read())
+    for action in config["dependencies"]:
+        body = {"data": [None] * len(action["inputs"]), "fn_index": action["id"]}
+        request = urllib.request.Request(
+            f"{page_url}/gradio_api/run/{action['api_name']}",
+            json.dumps({**body, "session_hash": "direct"}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        if not action["queue"]:
+            continue
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            opener.open(request)
+        assert caught.value.code == 404, action
+    names = [action["api_name"] for action in config["dependencies"] if action["queue"]]
+    assert {"translate", "look_from", "load_exemplar"} <= set(names)
 
 
 def test_the_exemplars_label_map_is_asked_for_and_drawn(browser, page_url, model, tmp_path):

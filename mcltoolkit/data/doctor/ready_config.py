@@ -65,7 +65,7 @@ def ready_config(survey: Survey, preset: Preset, out: Path, configs: Path) -> st
     lines = [
         f'"""MCL-Net on {plan.root.name}, {height} x {width}, written by tools/check_dataset.py.',
         "",
-        f"    python tools/train.py {out.as_posix()}{preset.start}",
+        f"python tools/train.py {out.as_posix()}{preset.start}",
         '"""',
         "",
         f"_base_ = {_code(_base(out, configs / '_base_' / preset.base))}",

@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mcltoolkit.errors import ConfigError
 from mcltoolkit.files import write_atomically
 from mcltoolkit.registry import HOOKS
 from mcltoolkit.structures import Prediction
@@ -18,11 +19,19 @@ from mcltoolkit.visualization.scalars import find_scalars, group_scalars, read_s
 
 
 class Collector(Hook):
-    """Keeps the first predictions of an evaluation on the main process."""
+    """Keeps the first predictions of an evaluation on the main process.
+
+    Raises:
+        ConfigError: fewer than one.
+    """
 
     priority = "LOW"
 
     def __init__(self, samples: int) -> None:
+        if samples < 1:
+            raise ConfigError(
+                f"{type(self).__name__}.samples is {samples}; allowed are values >= 1 (--samples)"
+            )
         self.samples = samples
         self.kept: list[Prediction] = []
 

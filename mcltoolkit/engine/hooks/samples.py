@@ -7,13 +7,13 @@ part, since a sharded model needs them all.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmengine.runner import Runner
 
 from mcltoolkit.engine.agreement import of_all_ranks
+from mcltoolkit.metrics.measured import unique_names
 from mcltoolkit.structures import Prediction
 
 
@@ -50,13 +50,10 @@ def values_by_index(
         metrics: the evaluator's, after its evaluation.
     """
     known = [metric.per_sample for metric in metrics if hasattr(metric, "per_sample")]
-    seen: Counter[str] = Counter()
-    values: dict[int, dict[str, float]] = {}
-    for index, name in names.items():
-        seen[name] += 1
-        key = name if seen[name] == 1 else f"{name}#{seen[name]}"
-        values[index] = {k: v for found in known for k, v in found.get(key, {}).items()}
-    return values
+    return {
+        index: {k: v for found in known for k, v in found.get(key, {}).items()}
+        for index, key in zip(names, unique_names(list(names.values())), strict=True)
+    }
 
 
 def translate_again(

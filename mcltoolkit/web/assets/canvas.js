@@ -132,6 +132,7 @@ function take(value) {
   const text = atob(value.labels);
   labels = new Store(Uint8Array.from(text, (character) => character.charCodeAt(0)).buffer);
   [photo, drawn, past, future] = [value.photo, value.drawn, [], []];
+  before = last = null; // a running stroke was on the old map, maybe of another size
   [canvas.height, canvas.width] = size;
   stage.style.aspectRatio = `${size[1]} / ${size[0]}`;
   stage.style.setProperty("--aspect", size[1] / size[0]);

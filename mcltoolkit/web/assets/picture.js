@@ -64,7 +64,7 @@ function sharpen() {
 function pick(x, y) {
   const inside = (share) => Math.min(1 - 1e-6, Math.max(0, share));
   place = [inside(x), inside(y)];
-  trigger("pick", { x: place[0], y: place[1] });
+  trigger("pick", { x: place[0], y: place[1], token: props.value?.token ?? null });
 }
 
 image.addEventListener("click", (event) => {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 
 import pytest
 
@@ -43,6 +44,19 @@ def test_the_small_config_fits_data_and_networks(clean_set, write):
     assert config.model.losses.mask.ignore_label == 3
     assert config.train_dataloader.batch_size == 4
     MODELS.build(config.model)
+
+
+@pytest.mark.skipif(shutil.which("ruff") is None, reason="ruff is not installed")
+@pytest.mark.parametrize("preset", ["small", "full"])
+def test_the_file_is_formatted_as_the_repository_is(clean_set, write, tmp_path, root, preset):
+    write(clean_set, preset)
+    settings = str(root / "pyproject.toml")
+    done = subprocess.run(
+        ["ruff", "format", "--check", "--config", settings, str(tmp_path / "own.py")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_full_config_is_the_papers_size(clean_set, write):

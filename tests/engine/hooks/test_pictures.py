@@ -10,6 +10,7 @@ import pytest
 
 from mcltoolkit.data import SyntheticScenes
 from mcltoolkit.engine.hooks import GridHook, ReportHook
+from mcltoolkit.errors import ConfigError
 from mcltoolkit.files import write_json
 from mcltoolkit.visualization import condition_picture, prediction_grid
 from mcltoolkit.visualization.images import png_bytes
@@ -149,3 +150,10 @@ def test_values_that_json_cannot_hold_leave_the_old_file(tmp_path):
         write_json(file, {"psnr": object()})
     assert json.loads(file.read_text()) == {"psnr": 1.0}
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("samples", [0, -3])
+@pytest.mark.parametrize("kind", [GridHook, ReportHook])
+def test_pictures_of_no_samples_are_refused(kind, samples):
+    with pytest.raises(ConfigError, match=f"{kind.__name__}.samples is {samples}; .*>= 1"):
+        kind(samples=samples)
