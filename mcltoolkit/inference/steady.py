@@ -49,8 +49,8 @@ class Steadier:
     """
 
     def __init__(self, steadiness: float = 0.8) -> None:
-        if not 0 <= steadiness <= 1:
-            raise ConfigError(f"steadiness is {steadiness}; allowed are 0 (none) to 1")
+        if isinstance(steadiness, str) or not 0 <= steadiness <= 1:
+            raise ConfigError(f"steadiness is {steadiness!r}; allowed are 0 (none) to 1")
         self.steadiness = float(steadiness)
         self._condition: Tensor | None = None
         self._kept: tuple[Tensor, Tensor | None] | None = None

@@ -156,7 +156,7 @@ def test_frames_of_two_sizes_and_steadiness_out_of_range():
     alone = Steadier(0)
     for size in ((24, 24), (32, 32)):
         alone.check_size(size)
-    for value in (-0.1, 1.1, float("nan")):
+    for value in (-0.1, 1.1, float("nan"), "0.5"):
         with pytest.raises(ConfigError, match="steadiness is .*allowed are 0"):
             Steadier(value)
 
