@@ -81,6 +81,9 @@ class Correspondence(Protocol):
     - `guidance_channels`: channels of `Alignment.guidance`, 3 for a module that sets none. Needed
       on the object, so that `__init__` may set it.
     - `provides`: names of outputs that it puts into `Alignment.extras` when asked for.
+    - `needs_exemplar_condition`: it cannot work without the exemplar's dense condition, so that
+      inference asks for it. A module that has none needs it if `mask_mix` is set in it or in a
+      module below it.
     - `prepare_exemplar(descriptors, condition) -> Tensor`, a method: what `forward` makes of the
       exemplar's descriptors (B, D, h, w) and dense condition (None where it is unknown) alone,
       with B first. `forward` then takes it as the keyword `prepared`, None by default, and gives

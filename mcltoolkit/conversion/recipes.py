@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from mcltoolkit.data.face_masks import GLASSES
 from mcltoolkit.errors import ConfigError, near_matches
 
 Settings = dict[str, Any]
@@ -27,6 +28,7 @@ class Recipe:
         correspondence, losses: settings beyond those that all tasks share.
         epochs: of the released training; the rate falls in the second half.
         stride_kernel: of the encoders' strided convolutions.
+        refused_labels: channels that lie over others, so that a label map cannot say them.
     """
 
     channels: int
@@ -36,6 +38,7 @@ class Recipe:
     losses: Mapping[str, Any]
     epochs: int
     stride_kernel: int = 4
+    refused_labels: tuple[int, ...] = ()
 
 
 _FACES: Settings = {
@@ -67,6 +70,7 @@ RECIPES: Mapping[str, Recipe] = {
             "mask": {"type": "MaskLoss", "weight": 100.0, "ignore_label": 0},
         },
         epochs=60,
+        refused_labels=(GLASSES,),
     ),
     "celebahqedge": Recipe(
         channels=15,
@@ -204,6 +208,7 @@ def assemble_config(task: str, channels: int, inferred: Mapping[str, Settings]) 
             "inference": {
                 "size": SIZE,
                 "condition": "labels" if known.labels else "maps",
+                "refused_labels": list(known.refused_labels),
             },
         }
     )

@@ -76,8 +76,9 @@ class FaceMasks(LabelMaps):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Those of label maps, and `channels`: the dense condition has the classes' names."""
-        return {**super().metainfo, "channels": list(CLASSES)}
+        """Those of label maps; `channels`: the dense condition has the classes' names; and
+        `refused_labels`: no label map says what lies behind glasses."""
+        return {**super().metainfo, "channels": list(CLASSES), "refused_labels": [GLASSES]}
 
 
 def glasses_file(combined: str) -> Path:

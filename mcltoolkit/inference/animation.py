@@ -26,6 +26,21 @@ def check_animation(path: str | Path, rate: float) -> None:
         raise ConfigError(f"fps is {rate}; allowed are 1 to 50 pictures a second")
 
 
+def check_sizes(pictures: Sequence[np.ndarray], path: str | Path) -> None:
+    """Refuse pictures that make no animation.
+
+    Raises:
+        ConfigError: there are none, or they are of several sizes.
+    """
+    sizes = {picture.shape[:2] for picture in pictures}
+    if len(sizes) != 1:
+        shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes))
+        raise ConfigError(
+            f"animation {path}: pictures of one size are needed, found {shown or 'none'}; give "
+            f"--size HEIGHT WIDTH, or leave --animation out"
+        )
+
+
 def save_animation(pictures: Sequence[np.ndarray], path: str | Path, rate: float = 12) -> Path:
     """Write pictures (H, W, 3) uint8 of one size to `path`, whole or not at all; it loops.
 
@@ -35,13 +50,7 @@ def save_animation(pictures: Sequence[np.ndarray], path: str | Path, rate: float
         ConfigError: no pictures, pictures of several sizes, or see `check_animation`.
     """
     check_animation(path, rate)
-    sizes = {picture.shape[:2] for picture in pictures}
-    if len(sizes) != 1:
-        shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes))
-        raise ConfigError(
-            f"animation {path}: pictures of one size are needed, found {shown or 'none'}; give "
-            f"--size HEIGHT WIDTH, or leave --animation out"
-        )
+    check_sizes(pictures, path)
     first, *others = (Image.fromarray(picture) for picture in pictures)
     kind = FORMATS[Path(path).suffix.lower()]
     lossless = {"lossless": True} if kind == "WEBP" else {}

@@ -8,6 +8,7 @@ result.image.save("output.png")
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from mcltoolkit.errors import ConfigError
@@ -52,9 +53,10 @@ def translate(
             resized to the size of the translation, as at test, whatever its shape.
         model: from `load_model`. What its networks make of an exemplar is kept (`model.exemplars`)
             and used again.
-        exemplar_condition: as `condition`, one for each exemplar; needed where the correspondence
-            mixes it in (`model.needs_exemplar_condition`). `Exemplar(picture, condition)` may be
-            given as an exemplar instead, here and in `regions`.
+        exemplar_condition: as `condition`, one for each exemplar, or one alone where they are all
+            the same; needed where the correspondence mixes it in
+            (`model.needs_exemplar_condition`). `Exemplar(picture, condition)` may be given as an
+            exemplar instead, here and in `regions`.
         weights: one for each exemplar; they are made to sum to 1.
         regions: exemplars for classes of their own, by class number or name, for label maps:
             pixels of such a class are painted after its exemplar, all others after `exemplar`.
@@ -204,16 +206,22 @@ def _spread(what: str, value: Any, count: int) -> list[Any]:
     return list(value) * (count // len(value))
 
 
+def _same(one: Photo, other: Photo) -> bool:
+    files = isinstance(one, str | Path) and isinstance(other, str | Path)
+    return one is other or (files and Path(one) == Path(other))  # type: ignore[arg-type]
+
+
 def _with_conditions(photos: Sequence[Photo], conditions: Any) -> list[Exemplar]:
     """Exemplars with their conditions; the same object where photo and condition are the same."""
     if conditions is None:
         conditions = [None] * len(photos)
     given = _listed(conditions)
-    if len(given) not in (1, len(photos)):
+    if len(given) == 1 and all(_same(photo, photos[0]) for photo in photos):
+        given = given * len(photos)
+    if len(given) != len(photos):
         raise ConfigError(
             f"{len(given)} exemplar conditions for {len(photos)} exemplars; give one for each"
         )
-    given = given * (len(photos) // len(given))
     made: dict[tuple[int, int], Exemplar] = {}
     for photo, condition in zip(photos, given, strict=True):
         made.setdefault((id(photo), id(condition)), Exemplar.of(photo, condition))

@@ -1,24 +1,29 @@
 """`mcltoolkit translate`: pictures from files and folders.
 
-A condition whose files cannot be used does not stop a folder: the others are translated, and it is
-named at the end, with status 2. What all conditions share (checkpoint, exemplar, places to write)
-is checked before the first is translated. Each picture is written whole or not at all, and what was
-finished stays.
+A condition that cannot be translated does not stop a folder: the others are, and it is named at the
+end, with status 2, or where something else ends the work before. What all conditions share
+(checkpoint, exemplar, places to write) is checked before the first is translated. Each picture is
+written whole or not at all, and what was finished stays.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcltoolkit.commands import Commands
-from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.errors import ConfigError, DataError, ToolkitError
+
+if TYPE_CHECKING:
+    from mcltoolkit.inference.plan import Job
+    from mcltoolkit.inference.result import TranslationResult
 
 STEADINESS = 0.8
 _SHOWN = 5
@@ -117,7 +122,7 @@ def run_command(options: argparse.Namespace) -> None:
         ConfigError: options that do not fit, or a place that is taken.
         DataError: files that cannot be used; those of single conditions in one message at the end.
     """
-    from mcltoolkit.inference.animation import check_animation, save_animation
+    from mcltoolkit.inference.animation import check_animation
     from mcltoolkit.inference.api import check_batch_size
     from mcltoolkit.inference.checkpoint import load_model
     from mcltoolkit.inference.exemplars import read_pair
@@ -125,7 +130,6 @@ def run_command(options: argparse.Namespace) -> None:
     from mcltoolkit.inference.plan import check_options, make_plan
     from mcltoolkit.inference.requests import check_regions
     from mcltoolkit.inference.steady import Steadier
-    from mcltoolkit.visualization.images import save_png
 
     size = parse_size(options.size)
     check_batch_size(options.batch_size)
@@ -142,11 +146,11 @@ def run_command(options: argparse.Namespace) -> None:
     regions = check_regions(plan.regions, model)
     for exemplar in plan.shared:
         read_pair(exemplar, model)
-    jobs = {job.request.name: job for job in plan.jobs}
     failures: list[str] = []
 
-    def failed(request: Request, error: DataError) -> None:
-        failures.append(str(error))
+    def failed(request: Request, error: ToolkitError) -> None:
+        named = request.name in str(error)
+        failures.append(str(error) if named else f"{request.name}: {error}")
 
     results = run(
         (replace(job.request, regions=regions) for job in plan.jobs),
@@ -157,6 +161,28 @@ def run_command(options: argparse.Namespace) -> None:
         steadier=steadier,
         failed=None if plan.single or options.video else failed,
     )
+    try:
+        _write(results, plan.jobs, options)
+    except BaseException:
+        if failures:  # what ends the work must not hide them
+            print(_told(failures, len(plan.jobs)), file=sys.stderr)
+        raise
+    if failures:
+        again = "run again" if options.overwrite else "run again with --overwrite"
+        raise DataError(
+            f"{_told(failures, len(plan.jobs))}\nthe others are written; correct the files and "
+            f"{again}"
+        )
+
+
+def _write(
+    results: Iterable[TranslationResult], planned: Sequence[Job], options: argparse.Namespace
+) -> None:
+    """Write the pictures and the animation, and say which."""
+    from mcltoolkit.inference.animation import check_sizes, save_animation
+    from mcltoolkit.visualization.images import save_png
+
+    jobs = {job.request.name: job for job in planned}
     shown: list[np.ndarray] = []
     count = 0
     with _bar(len(jobs)) as advance:
@@ -171,6 +197,7 @@ def run_command(options: argparse.Namespace) -> None:
                 save_png(warped, job.warped)
             count += 1
             if options.animation:
+                check_sizes([*shown[:1], picture], options.animation)
                 shown.append(picture)
             if len(jobs) == 1:
                 for path in filter(None, (job.out, job.warped)):
@@ -180,13 +207,12 @@ def run_command(options: argparse.Namespace) -> None:
         print(f"{options.out}: {count} of {len(jobs)} pictures")
     if options.animation and shown:
         print(f"{save_animation(shown, options.animation, options.fps)}: {len(shown)} pictures")
-    if failures:
-        more = f"\n  ... {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
-        listed = "\n  ".join(failures[:_SHOWN])
-        raise DataError(
-            f"{len(failures)} of {len(jobs)} pictures could not be made:\n  {listed}{more}\n"
-            f"the others are written; correct the files and run again with --overwrite"
-        )
+
+
+def _told(failures: Sequence[str], count: int) -> str:
+    more = f"\n  ... {len(failures) - _SHOWN} more" if len(failures) > _SHOWN else ""
+    listed = "\n  ".join(failures[:_SHOWN])
+    return f"{len(failures)} of {count} pictures could not be made:\n  {listed}{more}"
 
 
 def parse_size(given: list[str] | None) -> tuple[int, int] | str | None:
@@ -213,7 +239,10 @@ def _steadiness(options: argparse.Namespace) -> float:
 
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[], object]]:
-    """A progress bar on the terminal, for more than one picture; gives the function to advance."""
+    """A progress bar on the terminal, for more than one picture; gives the function to advance.
+
+    What is printed meanwhile goes above the bar on a terminal, and else where it went before.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -225,7 +254,11 @@ def _bar(total: int) -> Iterator[Callable[[], object]]:
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
     bar = Progress(
-        TextColumn("translating"), *columns, console=Console(file=sys.stderr), disable=total < 2
+        TextColumn("translating"),
+        *columns,
+        console=Console(file=sys.stderr),
+        redirect_stdout=sys.stdout.isatty(),
+        disable=total < 2,
     )
     with bar:
         task = bar.add_task("translating", total=total)

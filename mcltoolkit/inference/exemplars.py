@@ -2,18 +2,20 @@
 
 An exemplar's side of a translation (encoder, descriptors, the correspondence's own part) does not
 depend on the condition. It is computed for one exemplar at a time, so that it is the same numbers
-whether it comes from the cache or not, and kept by content and size
+whether it comes from the cache or not, and kept by content, size and the state of the weights
 (`ExemplarCache`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 import torch
+from torch import nn
 
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.inference.inputs import (
@@ -46,8 +48,22 @@ class Exemplar:
 
     @staticmethod
     def of(given: Exemplar | Source, condition: Source | None = None) -> Exemplar:
-        """The exemplar itself, or one of a picture alone."""
-        return given if isinstance(given, Exemplar) else Exemplar(given, condition)
+        """An exemplar of a picture and its condition; one that is given, with its condition filled
+        in where it has none.
+
+        Raises:
+            ConfigError: it has one, and another is given.
+        """
+        if not isinstance(given, Exemplar):
+            return Exemplar(given, condition)
+        if condition is None or condition is given.condition:
+            return given
+        if given.condition is None:
+            return Exemplar(given.picture, condition)
+        raise ConfigError(
+            f"{given.name} is an Exemplar with a condition of its own, and exemplar_condition is "
+            f"given for it too; leave one of them out"
+        )
 
     @property
     def name(self) -> str:
@@ -100,11 +116,21 @@ def encode(pair: Pair, model: TranslationModel, size: Size, padded: Size) -> Exe
         dense = batch.to(model.device).with_one_hot(model.channels)
         return model.translator.encode_exemplar(dense.exemplar, dense.condition, dense.labels)
 
-    return model.exemplars.get(_key(picture, condition, size, padded), make)
+    weights = state_of(model.translator)
+    return model.exemplars.get(_key(picture, condition, (size, padded, weights)), make)
 
 
-def _key(picture: np.ndarray, condition: np.ndarray | None, size: Size, padded: Size) -> str:
-    digest = hashlib.sha256(repr((size, padded)).encode())
+def state_of(module: nn.Module) -> tuple[object, ...]:
+    """What tells that weights were changed in place, moved or cast: where each lies, its type, and
+    torch's count of the changes that it knows of (those through `.data` it does not)."""
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    return tuple(
+        (t.device, t.dtype, t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors
+    )
+
+
+def _key(picture: np.ndarray, condition: np.ndarray | None, state: object) -> str:
+    digest = hashlib.sha256(repr(state).encode())
     for array in (picture, condition):
         if array is not None:
             digest.update(repr((array.shape, str(array.dtype))).encode())

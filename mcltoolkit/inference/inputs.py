@@ -31,9 +31,9 @@ def read_condition(source: Source, form: ConditionForm, what: str = "condition")
     """A condition as labels (H, W), or as maps (C, H, W) float32, which are used as they are.
 
     Args:
-        source: a label file, a `.npy` file of C x H x W numbers, a PIL image of labels, or an array
-            of either kind: labels are integers or bools, maps hold the values that the model was
-            trained on, which the toolkit's data sets give in [0, 1].
+        source: a label file, a PIL image of labels, or an array or `.npy` file of either kind,
+            labels (H, W) or maps (C, H, W): labels are integers or bools, maps hold the values that
+            the model was trained on, which the toolkit's data sets give in [0, 1].
         form: what the model takes, `TranslationModel.form`.
         what: its name in messages.
 
@@ -59,7 +59,7 @@ def read_condition(source: Source, form: ConditionForm, what: str = "condition")
             )
         return _classes_of(np.array(image), form, name)
     array = source if isinstance(source, np.ndarray) else _read_array(str(source), name)
-    if array.ndim == 2 and isinstance(source, np.ndarray) and form.kind == "labels":
+    if array.ndim == 2 and form.kind == "labels":
         if array.dtype.kind not in "iub":
             raise DataError(
                 f"{name}: a label map of {array.dtype} found, allowed are whole numbers (such as "
@@ -162,7 +162,7 @@ def _loaded(source: Source, name: str) -> Image.Image:
 def _classes_of(stored: np.ndarray, form: ConditionForm, name: str) -> np.ndarray:
     _check_area(stored.shape, name)
     try:
-        return replace_labels(stored, form.channels, form.label_map, name)
+        labels = replace_labels(stored, form.channels, form.label_map, name)
     except DataError as error:
         listed = class_list(form.classes)
         raise DataError(
@@ -171,6 +171,16 @@ def _classes_of(stored: np.ndarray, form: ConditionForm, name: str) -> np.ndarra
             f"docs/own-data.md; values that mean no class are replaced by label_map in the config "
             f"of the training"
         ) from error
+    for value in form.refused_labels:
+        if (labels == value).any():
+            called = f" ({form.classes[value]})" if form.classes else ""
+            raise DataError(
+                f"{name}: value {value}{called} found, allowed are 0..{form.channels - 1} without "
+                f"it: in training this class lies over others, which a label map cannot say; store "
+                f"the class behind it, or give a .npy file of {form.channels} x height x width "
+                f"with 1 in the channels of both"
+            )
+    return labels
 
 
 def _check_area(size: Sequence[int], name: str) -> None:
@@ -238,7 +248,11 @@ def _read_array(path: str, name: str) -> np.ndarray:
     if not Path(path).is_file():
         raise DataError(f"{name} does not exist; correct the path")
     try:
-        return np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            array.close()
+            raise DataError("it is an archive of several arrays (.npz)")
+        return array
     except Exception as error:  # of the header, which numpy reads as Python
         raise DataError(
             f"{name} cannot be read as an array of numbers: {str(error).strip()}; give a "

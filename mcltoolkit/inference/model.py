@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
 from mcltoolkit.data.palette import class_palette
 from mcltoolkit.inference.cache import ExemplarCache
@@ -62,19 +63,31 @@ class TranslationModel:
     def form(self) -> ConditionForm:
         """What it takes as a condition, for reading one."""
         label_map = self.settings.get("label_map")
+        refused = self.settings.get("refused_labels") or ()
         return ConditionForm(
-            self.channels, self.condition_kind, label_map, self.classes, self.palette
+            self.channels, self.condition_kind, label_map, self.classes, self.palette, refused
         )
 
     @property
     def needs_exemplar_condition(self) -> bool:
         """The correspondence mixes the exemplar's condition in (`mask_mix`)."""
-        return bool(getattr(self.translator.correspondence, "mask_mix", False))
+        return reads_exemplar_condition(self.translator.correspondence)
 
     @property
     def device(self) -> torch.device:
         """Where the networks are; inputs are moved there."""
         return next(self.translator.parameters()).device
+
+
+def reads_exemplar_condition(correspondence: nn.Module) -> bool:
+    """Whether it, or a part of it, mixes the exemplar's condition in.
+
+    As its `needs_exemplar_condition` says; without that, if a module of it has `mask_mix` set.
+    """
+    said = getattr(correspondence, "needs_exemplar_condition", None)
+    if said is not None:
+        return bool(said)
+    return any(getattr(part, "mask_mix", False) is True for part in correspondence.modules())
 
 
 def stride(translator: Translator) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from mcltoolkit.errors import DataError
+from mcltoolkit.errors import DataError, ToolkitError
 from mcltoolkit.inference.exemplars import Exemplar, Pair, encode, read_pair
 from mcltoolkit.inference.inputs import Source, condition_fields, read_condition
 from mcltoolkit.inference.mixing import mix, region_weights, release, side_by_side
@@ -60,7 +60,7 @@ class _Ready:
     @property
     def form(self) -> tuple[object, ...]:
         """Requests of one form go through the networks together."""
-        lacks = [side.condition is None for side in self.sides]
+        lacks = [(side.condition is None, side.labels is None) for side in self.sides]
         return self.batch.exemplar.shape, self.batch.labels is None, self.weights is None, lacks
 
 
@@ -72,7 +72,7 @@ def run(
     batch_size: int = 1,
     say: Callable[[str], object] | None = None,
     steadier: Steadier | None = None,
-    failed: Callable[[Request, DataError], object] | None = None,
+    failed: Callable[[Request, ToolkitError], object] | None = None,
 ) -> Iterator[TranslationResult]:
     """The results, in the order of the requests.
 
@@ -84,12 +84,13 @@ def run(
         say: called with one line that tells at which size a translation runs, and why, whenever
             that changes.
         steadier: for the frames of a video, see `mcltoolkit.inference.steady`.
-        failed: called with a request whose files or arrays cannot be used, which is left out then;
-            without it the error is raised.
+        failed: called with a request whose files or arrays cannot be used, or whose size the
+            networks cannot take, which is left out then; without it the error is raised.
 
     Raises:
         DataError: an input that the model cannot take.
-        ConfigError: a size that the networks cannot take, or a missing exemplar condition.
+        ConfigError: a size that the networks cannot take, a missing exemplar condition, or frames
+            of several sizes for a steadier.
     """
     reader = _Reader(model, size)
     waiting: list[_Ready] = []
@@ -102,19 +103,39 @@ def run(
                 raise
             failed(request, error)
             continue
+        if steadier is not None:
+            steadier.check_size(ready.size)
         line = f"translated at {ready.size[0]}x{ready.size[1]}: {ready.why}"
         if say is not None and line != said:
             say(line)
             said = line
         if waiting and (len(waiting) >= batch_size or ready.form != waiting[0].form):
-            yield from _translate(waiting, model, steadier)
+            yield from _each(waiting, model, steadier, failed)
             waiting = []
         waiting.append(ready)
         if len(waiting) >= batch_size:
-            yield from _translate(waiting, model, steadier)
+            yield from _each(waiting, model, steadier, failed)
             waiting = []
     if waiting:
-        yield from _translate(waiting, model, steadier)
+        yield from _each(waiting, model, steadier, failed)
+
+
+def _each(
+    waiting: list[_Ready],
+    model: TranslationModel,
+    steadier: Steadier | None,
+    failed: Callable[[Request, ToolkitError], object] | None,
+) -> list[TranslationResult]:
+    """Those of them that can be translated."""
+    try:
+        return _translate(waiting, model, steadier)
+    except ToolkitError as error:
+        if failed is None:
+            raise
+        if len(waiting) == 1:
+            failed(waiting[0].request, error)
+            return []
+    return [result for one in waiting for result in _each([one], model, steadier, failed)]
 
 
 class _Reader:
@@ -165,7 +186,11 @@ def _weighed(request: Request, batch: Batch) -> tuple[list[Exemplar], list[torch
             return exemplars, None
         one = torch.ones(1, 1, *batch.exemplar.shape[2:])
         return exemplars, [share * one for _, share in given]
-    assert batch.labels is not None, "regions are refused for maps"
+    if batch.labels is None:
+        raise DataError(
+            f"{request.name} is given as maps, and exemplars are chosen for regions of label maps; "
+            f"give one class number a pixel, or leave regions (--region) out"
+        )
     rest, masks = region_weights(batch.labels, list(request.regions), [share for _, share in given])
     exemplars += request.regions.values()
     counting: dict[int, tuple[Exemplar, torch.Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Which files a translation reads, which belong together, and where its pictures go."""
+"""Which files a translation reads, and where its pictures go."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mcltoolkit.data.exemplars import read_exemplar_list
 from mcltoolkit.data.folder import SUFFIXES
 from mcltoolkit.data.records import few
 from mcltoolkit.errors import ConfigError, DataError
@@ -81,69 +80,6 @@ def by_stem(files: Iterable[Path], option: str) -> dict[str, Path]:
     return found
 
 
-def partners(conditions: Sequence[Path], folder: Path, option: str, kind: str) -> list[Path]:
-    """For each condition the file of the same name, whatever its ending, in `folder`.
-
-    Args:
-        kind: `photos`, or what `condition_files` takes.
-
-    Raises:
-        DataError: some have none; all are counted, some named.
-    """
-    suffixes = ARRAYS if kind == "maps" else SUFFIXES if kind == "photos" else (*SUFFIXES, *ARRAYS)
-    there = by_stem(files_in(folder, suffixes, option), option)
-    missing = [path.name for path in conditions if path.stem not in there]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(conditions)} conditions have no file of the same name (of any "
-            f"ending) in folder {folder} of {option}: {few(missing)}; add them, or give one file "
-            f"for all"
-        )
-    return [there[path.stem] for path in conditions]
-
-
-def listed(
-    conditions: Sequence[Path], list_file: str, folder: Path | None, count: int
-) -> list[list[Path]]:
-    """For each condition its first `count` exemplars of a list in the toolkit's format.
-
-    Args:
-        list_file: lines `condition.jpg,exemplar1.jpg,...`; conditions are found by their name
-            without folder and ending.
-        folder: that the exemplars' names are relative to; None for the list's own.
-
-    Raises:
-        DataError: the list is missing or broken, or lacks a condition or an exemplar of one.
-    """
-    lines = read_exemplar_list(list_file, "--exemplar-list")
-    by_name: Mapping[str, tuple[int, tuple[str, ...]]] = {
-        Path(name).stem: (line.number, line.exemplars) for name, line in lines.items()
-    }
-    missing = [path.name for path in conditions if path.stem not in by_name]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(conditions)} conditions have no line in exemplar list "
-            f"{list_file}: {few(missing)}; add the lines"
-        )
-    base, found = folder or Path(list_file).parent, []
-    for path in conditions:
-        number, names = by_name[path.stem]
-        if len(names) < count:
-            raise DataError(
-                f"exemplar list {list_file}, line {number}: {len(names)} exemplars for "
-                f"{path.name}, {count} are needed for as many --weights; add some"
-            )
-        files = [base / name for name in names[:count]]
-        for file in files:
-            if not file.is_file():
-                raise DataError(
-                    f"exemplar list {list_file}, line {number}: {file} does not exist; correct the "
-                    f"name, or give the folder of the exemplars as --exemplar"
-                )
-        found.append(files)
-    return found
-
-
 def output_files(
     given: str, option: str, conditions: Sequence[Path], steps: int, single: bool
 ) -> list[Path]:
@@ -182,16 +118,21 @@ def check_outputs(
         overwrite: files may be replaced that are not read.
 
     Raises:
-        ConfigError: one would.
+        ConfigError: one would, or it cannot be written: a folder has its name, or a file that of
+            the folder it goes to.
     """
     taken: dict[Path, tuple[str, Path]] = {}
     for option, files in read.items():
         for file in files:
             taken.setdefault(file.resolve(), (option, file))
+    same_file = {_identity(file): place for place, (_, file) in taken.items() if file.exists()}
     there = []
     for option, files in written.items():
         for file in files:
+            _check_place(file, option)
             place = file.resolve()
+            if file.exists():  # one file by two names, or by one written in capitals
+                place = same_file.get(_identity(file), place)
             if place in taken:
                 other, name = taken[place]
                 same = f"both {file}" if str(name) == str(file) else f"both {file} ({name})"
@@ -203,4 +144,20 @@ def check_outputs(
         raise ConfigError(
             f"{len(there)} of the pictures to write exist already: {few([str(f) for f in there])}; "
             f"give --overwrite to replace them, or another --out"
+        )
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_dev, found.st_ino
+
+
+def _check_place(file: Path, option: str) -> None:
+    if file.is_dir():
+        raise ConfigError(f"{option}: {file} is a folder, but a picture goes there; rename it")
+    above = next(folder for folder in file.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise ConfigError(
+            f"{option}: {file} cannot be written, since {above} is a file and no folder; give "
+            f"another place"
         )

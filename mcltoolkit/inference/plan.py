@@ -10,13 +10,12 @@ from pathlib import Path
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.inference.api import interpolation_shares
 from mcltoolkit.inference.exemplars import Exemplar
+from mcltoolkit.inference.pairing import listed, partners, theirs
 from mcltoolkit.inference.pipeline import Request
 from mcltoolkit.inference.places import (
     check_outputs,
     condition_files,
-    listed,
     output_files,
-    partners,
 )
 from mcltoolkit.inference.requests import check_weights
 
@@ -67,8 +66,12 @@ def check_options(options: argparse.Namespace) -> None:
                 "--interpolate goes with neither --weights nor --region; leave it out"
             )
         interpolation_shares(options.interpolate)
-    if options.exemplar_list and options.exemplar and not several:
-        raise ConfigError("--exemplar beside --exemplar-list is the folder of its exemplars")
+    if options.exemplar_list and options.exemplar and not _is_folder(options.exemplar):
+        raise ConfigError(
+            f"--exemplar beside --exemplar-list is the one folder that the list's names are "
+            f"relative to, found {' '.join(options.exemplar)}; give that folder, or leave one of "
+            f"the two options out"
+        )
     if options.video:
         if not Path(options.condition).is_dir():
             raise ConfigError(
@@ -137,53 +140,51 @@ def _exemplars(
 ) -> list[list[Exemplar]]:
     """For each condition its exemplars; one list for all where they are the same."""
     given = options.exemplar or []
-    theirs = options.exemplar_condition or []
-    made: dict[tuple[str, str | None], Exemplar] = {}
+    conditions_given = options.exemplar_condition or []
+    by_name = _is_folder(conditions_given)
+    base: Path | None = Path(given[0]) if _is_folder(given) else None
     if options.exemplar_list:
-        folder = Path(given[0]) if given else None
         count = len(options.weights) if options.weights else 1
-        groups = listed(conditions, options.exemplar_list, folder, count)
-    elif _is_folder(given):
-        groups = [[file] for file in partners(conditions, Path(given[0]), "--exemplar", "photos")]
+        groups = listed(conditions, options.exemplar_list, base, count)
+        base = base or Path(options.exemplar_list).parent
+    elif base is not None:
+        groups = [[file] for file in partners(conditions, base, "--exemplar", "photos")]
     else:
         files = [_file(name, "--exemplar") for name in given]
-        for name in theirs if not _is_folder(theirs) else ():
-            _file(name, "--exemplar-condition")
-        if theirs and not _is_folder(theirs):
-            if len(theirs) != len(files):
-                raise ConfigError(
-                    f"{len(theirs)} --exemplar-condition for {len(files)} --exemplar; give one for "
-                    f"each, or the folder that holds them"
-                )
-            group = [Exemplar(str(f), c) for f, c in zip(files, theirs, strict=True)]
-            return [group] * len(conditions)
-        found = _theirs([files], theirs, kind)[0]
-        group = [Exemplar(str(f), c) for f, c in zip(files, found, strict=True)]
+        group = [Exemplar(str(f), c) for f, c in _paired(files, conditions_given, kind)]
         return [group] * len(conditions)
-    if theirs and not _is_folder(theirs):
+    if conditions_given and not by_name:
         raise ConfigError(
-            "each condition has an exemplar of its own, but --exemplar-condition is a file; give "
-            "the folder that holds the exemplars' conditions, under the exemplars' names"
+            f"each condition has an exemplar of its own, but --exemplar-condition is "
+            f"{' '.join(conditions_given)}, not a folder; give the folder that holds the "
+            f"exemplars' conditions, under the exemplars' names"
         )
-    for_each = _theirs(groups, theirs, kind)
-    return [
-        [
-            made.setdefault((str(f), c), Exemplar(str(f), c))
-            for f, c in zip(group, found, strict=True)
-        ]
-        for group, found in zip(groups, for_each, strict=True)
-    ]
-
-
-def _theirs(
-    groups: Sequence[Sequence[Path]], given: Sequence[str], kind: str
-) -> list[list[str | None]]:
-    """The condition of each exemplar, by its name in the folder given; None where none is."""
-    if not given:
-        return [[None] * len(group) for group in groups]
     flat = [file for group in groups for file in group]
-    found = iter(partners(flat, Path(given[0]), "--exemplar-condition", kind))
-    return [[str(next(found)) for _ in group] for group in groups]
+    found = iter(theirs(flat, base, Path(conditions_given[0]), kind) if by_name else ())
+    made: dict[Path, Exemplar] = {}  # one object for one file, which is read once
+    for file in flat:
+        condition = str(next(found)) if by_name else None
+        made.setdefault(file, Exemplar(str(file), condition))
+    return [[made[file] for file in group] for group in groups]
+
+
+def _paired(
+    files: Sequence[Path], given: Sequence[str], kind: str
+) -> list[tuple[Path, str | None]]:
+    """Exemplar files with their conditions: none, as many files, or those of a folder."""
+    if not given:
+        return [(file, None) for file in files]
+    if _is_folder(given):
+        found = map(str, theirs(files, None, Path(given[0]), kind))
+        return list(zip(files, found, strict=True))
+    for name in given:
+        _file(name, "--exemplar-condition")
+    if len(given) != len(files):
+        raise ConfigError(
+            f"{len(given)} --exemplar-condition for {len(files)} --exemplar; give one for each, or "
+            f"the folder that holds them"
+        )
+    return list(zip(files, given, strict=True))
 
 
 def _regions(options: argparse.Namespace) -> dict[str, Exemplar]:

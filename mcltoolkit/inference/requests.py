@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,15 +19,23 @@ def check_weights(weights: Sequence[float], count: int) -> list[float]:
     Raises:
         ConfigError: another number of weights, or weights that are no shares.
     """
-    values = [float(weight) for weight in weights]
+    try:
+        values = None if isinstance(weights, str) else [float(weight) for weight in weights]
+    except (TypeError, ValueError, OverflowError):
+        values = None
+    if values is None:
+        raise ConfigError(
+            f"weights are {weights!r}; allowed is a list of numbers >= 0, such as [0.3, 0.7]"
+        )
     if len(values) != count:
         raise ConfigError(
             f"weights are {values}, for {count} exemplar{'s' if count != 1 else ''}; give one "
             f"weight for each exemplar"
         )
-    if not all(math.isfinite(v) and v >= 0 for v in values) or not sum(values) > 0:
+    if not all(v >= 0 for v in values) or not 0 < sum(values) < math.inf:
         raise ConfigError(
-            f"weights are {values}; allowed are numbers >= 0, not all of them 0, such as 0.3 0.7"
+            f"weights are {values}; allowed are numbers >= 0 with a finite sum, not all of them 0, "
+            f"such as 0.3 0.7"
         )
     total = math.fsum(values)
     return [value / total for value in values]
@@ -68,7 +77,7 @@ def class_number(label: Any, classes: Sequence[str]) -> int:
     if str(label) in classes:
         return list(classes).index(str(label))
     try:
-        number = int(label)
+        number = int(label) if isinstance(label, str) else operator.index(label)
     except (TypeError, ValueError):
         number = -1
     if not 0 <= number < len(classes):

@@ -17,6 +17,8 @@ class ConditionForm:
         channels: C of the dense condition; K for label maps.
         kind: `labels`, or `maps` (edges, poses, distances).
         label_map: label values to replace when reading, such as {255: 0}.
+        refused_labels: classes that a label map may not hold, since their channels were trained to
+            lie over those of other classes (glasses over eyes); maps say both.
         classes, palette: K names and display colours, for messages, where they are known.
     """
 
@@ -25,6 +27,7 @@ class ConditionForm:
     label_map: Mapping[int, int] | None = None
     classes: Sequence[str] | None = None
     palette: Sequence[tuple[int, int, int]] | None = None
+    refused_labels: Sequence[int] = ()
 
 
 def inference_settings(config: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,15 +40,18 @@ def inference_settings(config: Mapping[str, Any], meta: Mapping[str, Any]) -> di
     Returns:
         `size`: (H, W) of the test pictures, or None where no data set of the config fixes one;
         `condition`: `labels` where a label map becomes one channel a class, `maps` for edges,
-        poses and the like; `label_map`: label values to replace when reading.
+        poses and the like; `label_map`: label values to replace when reading; `refused_labels`:
+        classes that a label map may not hold, see `ConditionForm`.
     """
     dataset = _test_dataset(config)
-    classes = (meta.get("dataset_meta") or {}).get("num_classes")
+    told = meta.get("dataset_meta") or {}
+    classes = told.get("num_classes")
     labels = classes is not None and classes == config["model"]["condition_channels"]
     derived = {
         "size": config_size(config),
         "condition": "labels" if labels else "maps",
         "label_map": dataset.get("label_map"),
+        "refused_labels": list(told.get("refused_labels") or ()),
     }
     given = config.get("inference") or {}
     return {**derived, **given}

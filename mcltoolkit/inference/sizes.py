@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcltoolkit.errors import ConfigError
+from mcltoolkit.errors import ConfigError, DataError
 
 Size = tuple[int, int]
 OWN = "own"
@@ -30,13 +30,14 @@ def choose_size(
         test_size: (height, width) of the test pictures, or None where the config fixes none.
 
     Raises:
-        ConfigError: no such size, or maps of another size than the wanted one.
+        ConfigError: no such size.
+        DataError: maps of another size than the wanted one.
     """
     own: Size = (condition.shape[-2], condition.shape[-1])
     asked = check_size(wanted)
     if condition.ndim == 3:
         if isinstance(asked, tuple) and asked != own:
-            raise ConfigError(
+            raise DataError(
                 f"--size {asked[0]} {asked[1]} with a condition of {own[0]} x {own[1]} numbers: "
                 f"such maps are not resized; leave --size out, or make the maps in that size"
             )

@@ -49,21 +49,33 @@ class Steadier:
     """
 
     def __init__(self, steadiness: float = 0.8) -> None:
-        if not 0 <= steadiness <= 1:
-            raise ConfigError(f"steadiness is {steadiness}; allowed are 0 (none) to 1")
+        if isinstance(steadiness, str) or not 0 <= steadiness <= 1:
+            raise ConfigError(f"steadiness is {steadiness!r}; allowed are 0 (none) to 1")
         self.steadiness = float(steadiness)
         self._condition: Tensor | None = None
         self._kept: tuple[Tensor, Tensor | None] | None = None
+        self._size: tuple[int, int] | None = None
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Refuse a frame of another size than the first: (height, width), before padding.
+
+        Raises:
+            ConfigError: it has, and frames are steadied.
+        """
+        self._size = self._size or size
+        if self.steadiness and size != self._size:
+            raise ConfigError(
+                f"a frame is translated at {size[0]}x{size[1]}, those before at "
+                f"{self._size[0]}x{self._size[1]}; the frames of a video must have one size: give "
+                f"--size HEIGHT WIDTH"
+            )
 
     def __call__(self, alignment: Alignment, condition: Tensor) -> Alignment:
         """The alignments of the next frames, steadied; `match` is left as it is.
 
         Args:
             alignment: of B frames in their order.
-            condition: (B, C, H, W), dense; of the same size in all calls.
-
-        Raises:
-            ConfigError: frames of another size than those before.
+            condition: (B, C, H, W), dense; of the same size in all calls, see `check_size`.
         """
         if not self.steadiness:
             return alignment
@@ -87,12 +99,6 @@ class Steadier:
     ) -> tuple[Tensor, Tensor | None]:
         if self._condition is None or self._kept is None:
             return frame
-        if self._condition.shape != now.shape:
-            raise ConfigError(
-                f"a frame is translated at {now.shape[-2]}x{now.shape[-1]}, the one before at "
-                f"{self._condition.shape[-2]}x{self._condition.shape[-1]}; the frames of a video "
-                f"must have one size: give --size HEIGHT WIDTH"
-            )
         rests = ~changed(self._condition, now, grid)
         (old, old_guidance), (new, new_guidance) = self._kept, frame
         warped = self._mean(old, new, rests)

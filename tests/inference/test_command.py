@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,9 @@ from PIL import Image
 
 from mcltoolkit.cli import main
 from mcltoolkit.conversion import to_toolkit
+from mcltoolkit.errors import ConfigError
 from mcltoolkit.inference import Exemplar, interpolate, load_model, translate, translate_each
+from mcltoolkit.models.translator import Translator
 
 LISTED = {"f1": "f2", "f2": "f10", "f10": "f1"}
 
@@ -180,6 +184,82 @@ def test_one_bad_file_does_not_stop_a_folder(run, place, tmp_path):
     assert [f.name for f in (tmp_path / "video").iterdir()] == ["f1.png"]
 
 
+@pytest.fixture
+def bad(place, tmp_path):
+    """A folder with three conditions, one of them unreadable."""
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    for name in ("f1", "f10"):
+        (folder / f"{name}.png").write_bytes((place / "c" / f"{name}.png").read_bytes())
+    (folder / "f0.png").write_bytes(b"no picture")
+    return folder
+
+
+def test_no_kind_of_bad_file_stops_a_folder(run, bad, tmp_path):
+    np.save(bad / "f2.npy", np.zeros((7, 20, 20), np.float32))
+    with (bad / "f3.npy").open("wb") as stream:
+        np.savez(stream, a=np.zeros(3))
+    said = run(
+        "--exemplar", "photos/f1.bmp", "--size", "24", "24", "--overwrite", condition=bad, status=2
+    )
+    assert "3 of 5 pictures could not be made" in said
+    assert f"{bad}/f2.npy: --size 24 24 with a condition of 20 x 20 numbers" in said
+    assert "f3.npy cannot be read as an array of numbers" in said
+    assert said.rstrip().endswith("correct the files and run again")
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["f1.png", "f10.png"]
+
+
+def test_what_the_networks_refuse_does_not_stop_a_folder(run, bad, tmp_path, monkeypatch):
+    """Whatever it is: here one of the three conditions of a batch."""
+    align = Translator.align
+
+    def picky(self, batch, descriptors, side):
+        if any(name.endswith("f10.png") for name in batch.names):
+            raise ConfigError("the grid is too small")
+        return align(self, batch, descriptors, side)
+
+    monkeypatch.setattr(Translator, "align", picky)
+    options = ("--exemplar", "photos/f1.bmp", "--batch-size", "2")
+    said = run(*options, condition=bad, status=2)
+    assert f"{bad}/f10.png: the grid is too small" in said
+    assert "2 of 3 pictures could not be made" in said
+    assert [f.name for f in (tmp_path / "out").iterdir()] == ["f1.png"]
+    said = run(*options[:2], condition=bad / "f10.png", status=2, out="o.png")
+    assert "could not be made" not in said
+
+
+def test_what_ends_the_work_does_not_hide_the_bad_files(run, bad, tmp_path):
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(bad / "f2.png")
+    said = run(
+        "--exemplar", "photos/f1.bmp", "--animation", tmp_path / "a.gif", condition=bad, status=2
+    )
+    assert "1 of 4 pictures could not be made:" in said
+    assert "f0.png is unreadable" in said
+    assert "pictures of one size are needed, found 20x20, 40x64" in said
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["f1.png", "f2.png"], "at once"
+    assert not (tmp_path / "a.gif").exists()
+
+
+def test_stdout_stays_stdout_under_a_progress_bar(run, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    said = run("--exemplar", "photos/f1.bmp")
+    assert said.startswith("translated at 40x64")
+    assert "3 of 3 pictures" in said
+
+
+def test_places_that_cannot_be_written(run, place, tmp_path):
+    exemplar = ("--exemplar", "photos/f1.bmp")
+    said = run(*exemplar, out=place / "ours.pth" / "x", status=2)
+    assert f"f1.png cannot be written, since {place}/ours.pth is a file and no folder" in said
+    (tmp_path / "out" / "f1.png").mkdir(parents=True)
+    assert "f1.png is a folder, but a picture goes there" in run(*exemplar, status=2)
+    (tmp_path / "same").mkdir()
+    os.link(place / "c" / "f1.png", tmp_path / "same" / "f2.png")
+    said = run(*exemplar, "--overwrite", out="same", status=2)
+    assert f"--out and --condition are both {tmp_path}/same/f2.png (c/f1.png)" in said
+    assert picture(place / "c" / "f1.png").shape == (40, 64)
+
+
 def test_nothing_is_replaced_unless_asked_for(run, place, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "f10.png").write_text("mine")
@@ -224,7 +304,7 @@ def test_nothing_is_replaced_unless_asked_for(run, place, tmp_path):
         ),
         (
             ["--exemplar", "photos", "--exemplar-condition", "c/f1.png"],
-            "--exemplar-condition is a file; give the folder",
+            "--exemplar-condition is c/f1.png, not a folder; give the folder",
         ),
         (
             ["--exemplar", "photos/f1.bmp", "--exemplar-condition", "c/f1.png"],
@@ -235,6 +315,14 @@ def test_nothing_is_replaced_unless_asked_for(run, place, tmp_path):
             "line 1: 1 exemplars for f1.png, 2 are needed",
         ),
         (["--exemplar-list", "list.txt", "--exemplar", "c"], "c/photos/f2.bmp does not exist"),
+        (
+            ["--exemplar-list", "list.txt", "--exemplar", "photos/f1.bmp"],
+            "the one folder that the list's names are relative to, found photos/f1.bmp",
+        ),
+        (
+            ["--exemplar-list", "list.txt", "--exemplar", ".", "photos"],
+            "relative to, found . photos; give that folder",
+        ),
         (["--exemplar-list", "no.txt"], "set --exemplar-list"),
         (["--exemplar", "photos/f1.bmp", "--warped", "c"], "--warped and --condition are both"),
     ],
@@ -281,4 +369,4 @@ def test_labels_of_exemplars_by_name(ade20k, place, run, tmp_path):
     assert "give the label map of photos/f1.bmp with --exemplar-condition" in said
     (labels / "f10.png").unlink()
     said = run(*options, checkpoint=ade20k, status=2, out="n")
-    assert "1 of 3 conditions have no file of the same name" in said
+    assert "1 of 3 exemplars have no file of the same name" in said

@@ -6,6 +6,7 @@ from PIL import Image
 from mcltoolkit.correspondence import CosineCorrespondence
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.inference import Exemplar, load_model, translate, translate_each
+from mcltoolkit.inference.model import reads_exemplar_condition
 from mcltoolkit.structures import Batch
 
 
@@ -108,14 +109,69 @@ def test_a_correspondence_that_prepares_nothing_gives_the_same(model, files, mon
     assert np.array_equal(found, expected)
 
 
+def test_the_condition_of_an_exemplar_is_filled_in_and_given_once(model, files):
+    condition, exemplar, theirs = files()
+    other = 6 - np.array(Image.open(theirs))
+    expected = translate(condition, Exemplar(exemplar, theirs), model).array
+    found = translate(condition, Exemplar(exemplar), model, exemplar_condition=theirs).array
+    assert np.array_equal(found, expected)
+    assert not np.array_equal(
+        translate(condition, exemplar, model, exemplar_condition=other).array, expected
+    )
+    with pytest.raises(ConfigError, match=r"e\.png is an Exemplar with a condition of its own"):
+        translate(condition, Exemplar(exemplar, theirs), model, exemplar_condition=other)
+
+
+def test_changed_weights_are_encoded_anew(model, counted, files):
+    condition, exemplar, theirs = files()
+    options = {"exemplar_condition": theirs}
+    before = translate(condition, exemplar, model, **options).array
+    with torch.no_grad():
+        for parameter in model.translator.image_encoder.parameters():
+            parameter.mul_(
+                torch.linspace(0.5, 1.5, len(parameter)).view(-1, *[1] * (parameter.ndim - 1))
+            )
+    after = translate(condition, exemplar, model, **options).array
+    assert counted["image_encoder"] == 2
+    assert not np.array_equal(before, after)
+    model.exemplars.clear()
+    assert np.array_equal(translate(condition, exemplar, model, **options).array, after)
+
+
+def test_a_batch_may_mix_kinds_of_exemplar_conditions(model, files):
+    _, exemplar, theirs = files()
+    labels = np.array(Image.open(theirs))
+    maps = np.eye(7, dtype=np.float32)[labels].transpose(2, 0, 1)
+    photos = [Exemplar(exemplar, labels), Exemplar(exemplar, maps)]
+    one, other = translate(conditions(1) * 2, photos, model, batch_size=2)
+    assert np.array_equal(one.array, other.array)
+
+
+class Coarse(torch.nn.Module):
+    """A correspondence of which a part mixes the condition in."""
+
+    def __init__(self, mask_mix):
+        super().__init__()
+        self.mask_mix = False
+        self.coarse = CosineCorrespondence(4, 7, mask_mix=mask_mix, hidden=8, embed=4, blocks=1)
+
+
+def test_a_part_of_a_correspondence_may_need_the_exemplar_s_condition():
+    assert [reads_exemplar_condition(Coarse(mix)) for mix in (True, False)] == [True, False]
+    for said in (True, False):
+        module = Coarse(not said)
+        module.needs_exemplar_condition = said
+        assert reads_exemplar_condition(module) == said
+
+
 def test_the_cache_is_bounded_and_forgets_the_oldest(model, counted, files):
     _, _, theirs = files()
     rng = np.random.default_rng(2)
     photos = list(rng.integers(256, size=(3, 64, 64, 3), dtype=np.uint8))
     model.exemplars.limit = 2
-    translate(conditions(1), photos, model, exemplar_condition=theirs)
+    translate(conditions(1), photos, model, exemplar_condition=[theirs] * 3)
     assert (len(model.exemplars), counted["image_encoder"]) == (2, 3)
-    translate(conditions(1), photos[1:], model, exemplar_condition=theirs)
+    translate(conditions(1), photos[1:], model, exemplar_condition=[theirs] * 2)
     assert counted["image_encoder"] == 3
     translate(conditions(1), photos[:1], model, exemplar_condition=theirs)
     assert (len(model.exemplars), counted["image_encoder"]) == (2, 4)
@@ -126,7 +182,7 @@ def test_batches_give_what_single_translations_give(model, files):
     photo = np.array(Image.open(exemplar))
     photos = [photo, photo[::-1].copy(), photo, photo[:, ::-1].copy()]
     given = [*conditions(3), *conditions(1, (32, 40))]
-    options = {"exemplar_condition": theirs}
+    options = {"exemplar_condition": [theirs] * 4}
     single = translate(given, photos, model, **options)
     batched = translate(given, photos, model, batch_size=8, **options)
     assert [r.size for r in batched] == [(64, 64)] * 3 + [(32, 40)]
@@ -145,11 +201,13 @@ def test_lists_are_spread_and_their_lengths_checked(model, files):
     options = {"exemplar_condition": theirs}
     assert not isinstance(translate(condition, exemplar, model, **options), list)
     assert len(translate([condition], exemplar, model, **options)) == 1
-    two = translate(condition, [exemplar, 255 - photo], model, **options)
+    two = translate(condition, [exemplar, 255 - photo], model, exemplar_condition=[theirs] * 2)
     assert len(two) == 2
     assert not np.array_equal(two[0].array, two[1].array)
     with pytest.raises(ConfigError, match="2 exemplars for 3 translations"):
         translate([condition] * 3, [exemplar] * 2, model, **options)
+    with pytest.raises(ConfigError, match="1 exemplar conditions for 2 exemplars"):
+        translate(condition, [exemplar, 255 - photo], model, **options)
     with pytest.raises(ConfigError, match="3 exemplar conditions for 2 exemplars"):
         translate(condition, [exemplar] * 2, model, exemplar_condition=[theirs] * 3)
     with pytest.raises(ConfigError, match="a list of conditions or exemplars is empty"):

@@ -106,6 +106,40 @@ def test_unknown_labels_are_told_with_file_values_and_classes(tmp_path, kind):
     assert (str(path) in words) == (kind != "array")
 
 
+def test_classes_that_lie_over_others_are_refused_in_label_maps_and_taken_in_maps(tmp_path):
+    form = ConditionForm(3, classes=NAMED.classes, label_map={9: 2}, refused_labels=[2])
+    for value in (2, 9):
+        stored = np.array([[0, 1], [1, value]], np.uint8)
+        Image.fromarray(stored).save(tmp_path / "l.png")
+        for source in (tmp_path / "l.png", Image.fromarray(stored), stored):
+            with pytest.raises(DataError, match=r"value 2 \(tree\) found, allowed are 0\.\.2 with"):
+                read_condition(source, form)
+    assert read_condition(np.array([[0, 1]]), form).tolist() == [[0, 1]]
+    both = np.zeros((3, 2, 2), np.uint8)
+    both[0], both[2, 1] = 1, 1
+    np.save(tmp_path / "c.npy", both)
+    assert np.array_equal(read_condition(tmp_path / "c.npy", form), both)
+
+
+def test_files_of_label_arrays(tmp_path):
+    stored = np.array([[0, 255], [1, 2]], np.int64)
+    np.save(tmp_path / "l.npy", stored)
+    assert read_condition(tmp_path / "l.npy", ConditionForm(3, label_map={255: 1})).tolist() == [
+        [0, 1], [1, 2],
+    ]  # fmt: skip
+    with pytest.raises(DataError, match=r"l\.npy: value 255 found"):
+        read_condition(tmp_path / "l.npy", ConditionForm(3))
+    with pytest.raises(DataError, match=r"\(2, 2\) found, allowed are numbers of shape 3 x height"):
+        read_condition(tmp_path / "l.npy", ConditionForm(3, "maps"))
+
+
+def test_an_archive_of_arrays_is_no_condition(tmp_path):
+    with (tmp_path / "c.npy").open("wb") as stream:
+        np.savez(stream, a=np.zeros((3, 4, 4)))
+    with pytest.raises(DataError, match=r"c\.npy cannot be read .* archive of several arrays"):
+        read_condition(tmp_path / "c.npy", ConditionForm(3, "maps"))
+
+
 def test_label_values_are_replaced_in_files_pictures_and_arrays(tmp_path):
     stored = np.array([[0, 255], [1, 2]], np.uint8)
     Image.fromarray(stored).save(tmp_path / "l.png")

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mcltoolkit.correspondence.match import CosineMatch
-from mcltoolkit.errors import ConfigError
+from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.inference import Exemplar, interpolate, load_model, translate
 from mcltoolkit.inference.mixing import MixedMatch
 from mcltoolkit.layers import unit_length
@@ -152,6 +152,11 @@ def test_a_mixed_match_is_a_match():
         (dict(weights=[0, 0]), "not all of them 0"),
         (dict(weights=[-1, 2]), "numbers >= 0"),
         (dict(weights=[float("nan"), 2]), "numbers >= 0"),
+        (dict(weights=[1e308, 1e308]), "with a finite sum"),
+        (dict(weights=[10**400, 1]), "allowed is a list of numbers"),
+        (dict(weights=["a", 1]), r"weights are \['a', 1\]; allowed is a list of numbers"),
+        (dict(weights="12"), "weights are '12'; allowed is a list of numbers"),
+        (dict(weights=[1, 1], regions={2.7: 0}), r"region 2\.7 is no class"),
         (dict(weights=[1, 1], regions={7: 0}), r"region 7 is no class.*allowed are 0\.\.6"),
         (dict(weights=[1, 1], regions={"clas 3": 0}), "did you mean 'class 3'"),
         (dict(weights=[1, 1], regions={3: 0, "class 3": 0}), r"class 3 \(class 3\) has two"),
@@ -161,6 +166,13 @@ def test_weights_and_regions_that_do_not_fit(model, case, options, words):
     condition, first, second = case
     with pytest.raises(ConfigError, match=words):
         translate(condition, [first, second], model, **options)
+
+
+def test_conditions_given_as_maps_have_no_regions(model, case):
+    _, first, second = case
+    maps = np.zeros((model.channels, 64, 64), np.float32)
+    with pytest.raises(DataError, match="given as maps, and exemplars are chosen for regions"):
+        translate(maps, first, model, regions={2: second})
 
 
 def test_maps_have_no_regions(checkpoint):

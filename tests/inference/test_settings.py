@@ -1,5 +1,7 @@
 import pytest
 
+from mcltoolkit.conversion.recipes import assemble_config, released_architecture
+from mcltoolkit.data.face_masks import FaceMasks
 from mcltoolkit.inference import inference_settings
 
 
@@ -39,4 +41,15 @@ def test_labels_where_the_data_set_has_as_many_classes_as_the_model_channels():
 def test_the_config_s_own_section_wins():
     given = {**config(size=(8, 8), label_map={255: 0}), "inference": {"size": (16, 16)}}
     found = inference_settings(given, {})
-    assert found == {"size": (16, 16), "condition": "maps", "label_map": {255: 0}}
+    assert found == {
+        "size": (16, 16), "condition": "maps", "label_map": {255: 0}, "refused_labels": [],
+    }  # fmt: skip
+
+
+def test_labels_that_lie_over_others_are_named_by_the_data_set_or_the_recipe():
+    model = {"model": {"condition_channels": 19}}
+    found = inference_settings(model, {"dataset_meta": FaceMasks().metainfo})
+    assert (found["condition"], found["refused_labels"]) == ("labels", [16])
+    for task, channels, refused in (("celebahq", 19, [16]), ("ade20k", 151, [])):
+        recipe = assemble_config(task, channels, released_architecture(task))
+        assert inference_settings(recipe, {})["refused_labels"] == refused

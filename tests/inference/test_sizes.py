@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mcltoolkit.errors import ConfigError
+from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.inference import choose_size
 from mcltoolkit.inference.sizes import pad_edge, padded_size
 
@@ -35,7 +35,7 @@ def test_the_rule_and_its_reason(wanted, condition, test_size, expected, why):
 
 
 def test_maps_are_not_resized():
-    with pytest.raises(ConfigError, match="--size 64 64 with a condition of 32 x 32 numbers"):
+    with pytest.raises(DataError, match="--size 64 64 with a condition of 32 x 32 numbers"):
         choose_size((64, 64), np.zeros((5, 32, 32)), None)
 
 

@@ -149,9 +149,24 @@ def test_what_counts_as_changed():
 
 def test_frames_of_two_sizes_and_steadiness_out_of_range():
     steadier = Steadier(0.5)
-    steadier(alignment(0), one_hot(np.zeros((24, 24), int)))
-    with pytest.raises(ConfigError, match="translated at 32x32, the one before at 24x24"):
-        steadier(alignment(0, size=32), one_hot(np.zeros((32, 32), int)))
-    for value in (-0.1, 1.1, float("nan")):
+    for _ in range(2):
+        steadier.check_size((24, 24))
+    with pytest.raises(ConfigError, match="translated at 32x32, those before at 24x24"):
+        steadier.check_size((32, 32))
+    alone = Steadier(0)
+    for size in ((24, 24), (32, 32)):
+        alone.check_size(size)
+    for value in (-0.1, 1.1, float("nan"), "0.5"):
         with pytest.raises(ConfigError, match="steadiness is .*allowed are 0"):
             Steadier(value)
+
+
+def test_frames_whose_padded_sizes_agree_are_of_two_sizes(model):
+    photo = np.zeros((64, 64, 3), np.uint8)
+    given = [np.zeros((64, 64), np.uint8), np.zeros((61, 64), np.uint8)]
+    options = {"exemplar_condition": given[0]}
+    steady = translate_each(given, photo, model, steadiness=0.5, **options)
+    assert next(steady).size == (64, 64)
+    with pytest.raises(ConfigError, match="translated at 61x64, those before at 64x64"):
+        next(steady)
+    assert [r.size for r in translate_each(given, photo, model, **options)] == [(64, 64), (61, 64)]

@@ -55,6 +55,22 @@ def test_maps_give_the_released_picture(cocosnet, checkpoint, files, tmp_path, t
     assert ((found.prediction.fake - image).abs().max() / image.abs().max()).item() < 1e-4
 
 
+def test_glasses_over_a_part_are_given_as_maps(cocosnet, checkpoint, files, tmp_path):
+    """The condition of the data set of CelebA-HQ masks, through a .npy file."""
+    condition, exemplar, theirs = files(classes=6)
+    model = load_model(checkpoint("celebahq"), "cpu")
+    channels = model.channels
+    over = one_hot(condition, channels)
+    over[:, -1, 20:30] = 1
+    np.save(tmp_path / "c.npy", over[0].numpy().astype(np.uint8))
+    found = run(model, tmp_path / "c.npy", exemplar, theirs)
+    pixels = torch.from_numpy(np.array(Image.open(exemplar))).permute(2, 0, 1)[None]
+    image, _ = released_picture(
+        cocosnet, "celebahq", over, pixels / 255 * 2 - 1, one_hot(theirs, channels)
+    )
+    assert ((found.prediction.fake - image).abs().max() / image.abs().max()).item() < 1e-4
+
+
 def test_pictures_of_other_sizes_are_resized_as_at_test(cocosnet, checkpoint, files):
     condition, exemplar, theirs = files((100, 90))
     model = load_model(checkpoint(), "cpu")
@@ -131,7 +147,7 @@ def test_maps_of_another_size_than_the_translation(checkpoint, files):
     small = np.zeros((7, 32, 32), dtype=np.float32)
     with pytest.raises(DataError, match="exemplar condition has 32 x 32 numbers"):
         run(model, condition, exemplar, small)
-    with pytest.raises(ConfigError, match="not resized"):
+    with pytest.raises(DataError, match="not resized"):
         run(model, small, exemplar, small, size=(64, 64))
 
 

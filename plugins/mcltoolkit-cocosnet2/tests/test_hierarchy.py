@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from mcltoolkit_cocosnet2.hierarchy import HierarchicalCorrespondence
 
 from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.inference.model import reads_exemplar_condition
 from mcltoolkit.structures import Batch
 
 CLASSES, CHANNELS = 3, 6
@@ -180,3 +181,9 @@ def test_missing_labels_are_told():
     with pytest.raises(DataError, match="mask_mix"):
         make(mask_mix=True)(descriptors((4, 4)), descriptors((4, 4)), batch)
     module(descriptors((4, 4)), descriptors((4, 4)), batch)
+
+
+@pytest.mark.parametrize(("fine", "coarse"), [(False, False), (True, False), (False, True)])
+def test_inference_asks_for_the_exemplar_s_condition_where_a_level_reads_it(fine, coarse):
+    module = make(mask_mix=fine, coarse=dict(embed=4, blocks=1, mask_mix=coarse))
+    assert reads_exemplar_condition(module) == (fine or coarse)
