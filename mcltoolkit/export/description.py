@@ -7,34 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import mcltoolkit
-from mcltoolkit.data.face_masks import CLASSES, GLASSES
+from mcltoolkit.data.face_masks import CLASSES
 from mcltoolkit.export.signature import OUTPUTS, Signature
-from mcltoolkit.export.terms import data_set
 from mcltoolkit.inference.model import TranslationModel
 
 FILE = "io.json"
 FORMAT = 1
 ORIENTATION = "as stored: an EXIF orientation is not applied, as in training"
-_FACE_MASKS = ("CelebAHQMasks", "celebahq")
-
-
-def layers(model: TranslationModel, task: str | None) -> list[int]:
-    """Channels that are no label value: each is a mask, set beside the label behind it.
-
-    Args:
-        model: of `load_model`.
-        task: of a checkpoint that was converted from released files, else None.
-    """
-    faces = task in _FACE_MASKS or data_set(model.config).get("type") in _FACE_MASKS
-    of_classes = model.condition_kind == "labels" and model.channels == len(CLASSES)
-    return [GLASSES] if faces and of_classes else []
 
 
 def describe(
     model: TranslationModel,
     signature: Signature,
     files: Mapping[str, Mapping[str, Any]],
-    task: str | None = None,
 ) -> dict[str, Any]:
     """The content of `io.json`.
 
@@ -42,14 +27,13 @@ def describe(
         model: of `load_model`.
         signature: of the exported model.
         files: by format, what `export_model` found out about the files.
-        task: of a checkpoint that was converted from released files, else None.
 
     Returns:
         Plain data: `inputs` and `outputs` by name with shape, range and meaning, `preprocessing`
         and `postprocessing` as steps with numbers, `classes`, `palette`, `layers`, `files`.
     """
     height, width = signature.size
-    layered = layers(model, task)
+    layered = list(model.form.refused_labels)  # channels over the labels, such as glasses
     return {
         "format": FORMAT,
         "toolkit": f"mcltoolkit {mcltoolkit.__version__}",

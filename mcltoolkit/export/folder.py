@@ -103,7 +103,7 @@ def export_model(
             )
         say(f"writing {description.FILE} and the model card {card.FILE}")
         facts, task = _facts(model, checkpoint, name)
-        content = description.describe(model, signature, files, task)
+        content = description.describe(model, signature, files)
         text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
         write_atomically(folder / description.FILE, text.encode())
         notes = terms(model.config, task, licence)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from mcltoolkit.data import SyntheticScenes
+from mcltoolkit.data.face_masks import FaceMasks
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.export import FORMATS, export_model, folder, onnx_model
 from mcltoolkit.inference.checkpoint import build_translator
@@ -59,6 +60,8 @@ def write_checkpoint(family, path):
         config["inference"] = {"size": (32, 48), "condition": "maps"}
     if family in ("ade20k", "faces"):
         config["inference"]["condition"] = "labels"
+    if family == "faces":
+        config["inference"]["refused_labels"] = FaceMasks().metainfo["refused_labels"]
     parts = {name: config["model"][name] for name in TRANSLATOR_SETTINGS if name in config["model"]}
     state = lively(build_translator(parts, path)).state_dict()
     meta = {"iter": 7, "dataset_meta": SyntheticScenes("test", length=1).metainfo}

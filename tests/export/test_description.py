@@ -11,8 +11,6 @@ from PIL import Image
 
 from mcltoolkit.data.face_masks import FaceMasks
 from mcltoolkit.export import export_model
-from mcltoolkit.export.description import layers
-from mcltoolkit.inference import load_model
 
 
 @pytest.fixture
@@ -51,15 +49,6 @@ def test_the_card_s_program_makes_the_condition_that_training_makes(out, worn):
     _, expected = FaceMasks().to_tensors(np.dstack([labels, glasses]))
     np.testing.assert_array_equal(np.load(out / "found.npy"), expected[None])
     assert (expected.sum(0) == 2).any() == worn
-
-
-def test_layers_are_known_of_converted_weights_and_of_no_other_labels(faces, checkpoints):
-    assert layers(load_model(faces, "cpu"), None) == [16]
-    model = load_model(faces, "cpu")
-    model.config = {"model": model.config["model"], "inference": model.config["inference"]}
-    assert layers(model, "celebahq") == [16]
-    assert layers(model, None) == []
-    assert layers(load_model(checkpoints["ade20k"], "cpu"), "ade20k") == []
 
 
 def test_photos_are_read_as_stored(out):
