@@ -24,7 +24,7 @@ from mcltoolkit.visualization.sample_sections import (
     add_extremes,
     add_translations,
 )
-from mcltoolkit.visualization.scalars import Files, read_scalars
+from mcltoolkit.visualization.scalars import Files, Series, read_scalars
 
 INTRODUCTION = (
     "Each condition is painted in the style of its exemplar. The learned match finds, for every "
@@ -64,6 +64,7 @@ def translation_report(
     extremes: Extremes[Any] | None = None,
     values: Sequence[Mapping[str, float]] = (),
     per_class: Mapping[int, Mapping[str, int]] | None = None,
+    scalars: dict[str, Series] | None = None,
 ) -> Path:
     """Write the report of a run as one HTML file; plugins may add sections to its end.
 
@@ -87,6 +88,7 @@ def translation_report(
         extremes: how these were chosen.
         values: metric values of each of `predictions`, as far as they are known.
         per_class: positions by class, see `metrics.LabelTransfer.per_class`.
+        scalars: the training's scalars, where they are read already, in place of `scalars_file`.
 
     Raises:
         DataError: scalars that cannot be read, or labels without a colour.
@@ -112,7 +114,8 @@ def translation_report(
         report.add_metrics_table(metrics, notes, text=METRICS_TEXT, passports=passports)
     if per_class:
         add_class_bars(report, per_class, palette, classes)
-    scalars = read_scalars(scalars_file) if scalars_file else {}
+    if scalars is None:
+        scalars = read_scalars(scalars_file) if scalars_file else {}
     panels = curve_panels(scalars)
     if panels:
         report.add_panels(
