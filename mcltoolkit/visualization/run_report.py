@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mcltoolkit.data.palette import class_palette
 from mcltoolkit.plugins import implementations
 from mcltoolkit.structures import Prediction
@@ -17,7 +15,12 @@ from mcltoolkit.visualization.curves import curve_panels
 from mcltoolkit.visualization.extremes import Extremes, Shown
 from mcltoolkit.visualization.glossary import headline
 from mcltoolkit.visualization.inspector_section import add_inspector
-from mcltoolkit.visualization.matches import draw_match, position_key, position_map
+from mcltoolkit.visualization.matches import (
+    LARGEST_PANEL,
+    draw_match,
+    position_key,
+    position_map,
+)
 from mcltoolkit.visualization.report import Report
 from mcltoolkit.visualization.sample_sections import (
     add_class_bars,
@@ -25,6 +28,7 @@ from mcltoolkit.visualization.sample_sections import (
     add_translations,
 )
 from mcltoolkit.visualization.scalars import Files, Series, read_scalars
+from mcltoolkit.visualization.sheets import shrink
 
 INTRODUCTION = (
     "Each condition is painted in the style of its exemplar. The learned match finds, for every "
@@ -157,7 +161,8 @@ def _add_matches(
             prediction, palette=palette, background=None, shown_channels=shown_channels
         )
         key = position_key(prediction.match.exemplar_grid)
-        rows.append([picture, np.asarray(key), position_map(prediction)])
+        maps = [shrink(m, LARGEST_PANEL) for m in (key, position_map(prediction))]
+        rows.append([picture, *maps])
     known = any(p.labels is not None and p.exemplar_labels is not None for p in predictions)
     report.add_rows(
         "The match",

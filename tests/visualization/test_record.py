@@ -53,7 +53,7 @@ def test_an_earlier_records_pictures_go(written, make_predictions):
 
 
 def test_a_record_that_is_not_written_to_its_end_cannot_be_read(written, monkeypatch):
-    folder, first, second = written
+    folder, _, second = written
 
     def stopped(*arguments):
         raise KeyboardInterrupt

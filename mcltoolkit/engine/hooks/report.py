@@ -111,7 +111,7 @@ class ReportHook(Collector):
         shown = [Shown(found[i], index=i) for i in first if i in found]
         # samples that cannot be had again: those of the test's beginning instead
         shown = max(shown, kept, key=len) if tested else [Shown(p) for p in self.kept]
-        shown = [replace(s, values=values.get(s.index, {})) for s in shown]
+        shown = [s if s.index is None else replace(s, values=values[s.index]) for s in shown]
         further = [
             Shown(found[index], values.get(index, {}), (group,), index)
             for group, indices in extremes.groups.items()

@@ -55,9 +55,9 @@ def by_index(runner: Runner, names: Sequence[tuple[str, str]]) -> dict[int, Draw
     if any(found is None for found in ranks):
         return {}
     tested = [
-        DrawnSample(item, *named, place=number * len(ranks) + rank, rank=rank)
+        DrawnSample(item, name, exemplar, number * len(ranks) + rank, rank)
         for rank, found in enumerate(ranks)
-        for number, (item, named) in enumerate(found)
+        for number, (item, (name, exemplar)) in enumerate(found)
     ]
     merged: dict[int, DrawnSample] = {}
     for sample in sorted(tested, key=lambda t: t.place):
@@ -73,7 +73,7 @@ def _items(loader: Any, count: int) -> list[Any] | None:
     if (batches is None and source is None) or not hasattr(loader.dataset, "__getitem__"):
         return None
     try:
-        asked = source if batches is None else chain.from_iterable(batches)
+        asked: Any = source if batches is None else chain.from_iterable(batches)
         items = [*islice(asked, count + 1)]
         for item in items:
             item.__index__()
