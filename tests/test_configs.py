@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch import nn
 
+from mcltoolkit.ablation import read_matrix
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.explain import explain, lay_out
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
 from mcltoolkit.engine.provenance import differences
 from mcltoolkit.layers.norm import InstanceNorm, PositionalNorm
 from mcltoolkit.losses.audit import dead_losses
-from mcltoolkit.registry import DATASETS, MODELS
+from mcltoolkit.registry import DATASETS, METRICS, MODELS
 from mcltoolkit.structures import Batch
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -30,6 +31,7 @@ SHIPPED = sorted(
     str(file.relative_to(CONFIGS))[:-3]
     for folder in (CONFIGS, CONFIGS / "ablations")
     for file in folder.glob("*.py")
+    if not file.stem.startswith("table1_")  # the recipes themselves, see the test below
 )
 
 # The same in all recipes. Batches: 32 in all, the commands start 4 processes.
@@ -277,20 +279,24 @@ def test_cocosnet_has_the_released_number_of_parameters(data):
 @pytest.mark.parametrize(
     ("ablation", "base", "changed"),
     [
-        ("ade20k_wo_cyc", "mclnet_ade20k", {"model.losses.cyc": None}),
-        ("ade20k_wo_fcst", "mclnet_ade20k", {"model.losses.fcst": None}),
-        ("ade20k_wo_per", "mclnet_ade20k", {"model.losses.per": None}),
-        ("ade20k_wo_cxt", "mclnet_ade20k", {"model.losses.cxt": None}),
-        ("ade20k_wo_pse", "mclnet_ade20k", {"model.losses.pse": None}),
-        ("ade20k_wo_mcl", "mclnet_ade20k", {"model.losses.mcl": None}),
+        ("ade20k_wo_cyc", "ablations/table1_mclnet", {"model.losses.cyc": None}),
+        ("ade20k_wo_fcst", "ablations/table1_mclnet", {"model.losses.fcst": None}),
+        ("ade20k_wo_per", "ablations/table1_mclnet", {"model.losses.per": None}),
+        ("ade20k_wo_cxt", "ablations/table1_mclnet", {"model.losses.cxt": None}),
+        ("ade20k_wo_pse", "ablations/table1_mclnet", {"model.losses.pse": None}),
+        ("ade20k_wo_mcl", "ablations/table1_mclnet", {"model.losses.mcl": None}),
         (
             "ade20k_wo_adv",
-            "mclnet_ade20k",
+            "ablations/table1_mclnet",
             {"model.losses.adv": None, "model.losses.feature_matching": None},
         ),
-        ("ade20k_margin_0", "mclnet_ade20k", {"model.losses.mcl.margin": 0.0}),
-        ("ade20k_wo_map", "mclnet_ade20k", {"model.self_correlation": None}),
-        ("ade20k_cocosnet_mcl", "cocosnet_ade20k", {"model.losses.mcl": "of mclnet_ade20k"}),
+        ("ade20k_margin_0", "ablations/table1_mclnet", {"model.losses.mcl.margin": 0.0}),
+        ("ade20k_wo_map", "ablations/table1_mclnet", {"model.self_correlation": None}),
+        (
+            "ade20k_cocosnet_mcl",
+            "ablations/table1_cocosnet",
+            {"model.losses.mcl": "of mclnet_ade20k"},
+        ),
     ],
 )
 def test_an_ablation_changes_what_it_names_and_nothing_else(ablation, base, changed):
@@ -300,6 +306,26 @@ def test_an_ablation_changes_what_it_names_and_nothing_else(ablation, base, chan
     if changed == {"model.losses.mcl": "of mclnet_ade20k"}:
         changed = {"model.losses.mcl": config_of("mclnet_ade20k").model.losses.mcl}
     assert found == changed
+
+
+@pytest.mark.parametrize("method", ["mclnet", "cocosnet"])
+def test_table_1_only_adds_metrics(method):
+    first = config_of(f"{method}_ade20k")._cfg_dict
+    second = config_of(f"ablations/table1_{method}")._cfg_dict
+    found = {key: value for key, before, value in differences(first, second) if before != value}
+    assert found.keys() == {"work_dir", "test_evaluator"}
+    ours = found["test_evaluator"]
+    assert ours[:2] == first["test_evaluator"]
+    keys = {key for entry in ours for key in METRICS.get(entry["type"]).protocols}
+    matrix = read_matrix(CONFIGS / "ablations" / "ade20k.yaml")
+    assert {column.metric for column in matrix.columns} <= keys
+    inception, *vgg = (entry["weights"] for entry in ours[2:])
+    assert (inception, vgg) == ("torch-fidelity", ["torchvision"] * 2)
+    options = {"test_evaluator.2.weights": "i.pth", "test_evaluator.3.weights": "v.pth"}
+    tested = load_config(CONFIGS / f"ablations/table1_{method}.py", options).test_evaluator
+    assert [e.get("weights") for e in tested[2:]] == ["i.pth", "v.pth", "torchvision"]
+    beside = {column.published for column in matrix.columns} - {None}
+    assert beside == set(matrix.published.columns)
 
 
 def test_the_list_above_is_whole():

@@ -77,7 +77,9 @@ def test_published_numbers_are_those_of_the_supplement():
 
 
 def test_weights_and_parts_of_the_method_are_those_of_the_configs():
-    rows = re.findall(r"^\| `(\w+)` \| .+ \| ([\d., ]+) \|", PAGES["method"], re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \| .+ \| ([\d., ]+?)(?: \([^|]+\))? \|", PAGES["method"], re.MULTILINE
+    )
     stated = {name: {float(n) for n in weights.split(",")} for name, weights in rows}
     names = ("ade20k", "celebahq_edge", "deepfashion")
     losses = [load_config(ROOT / f"configs/mclnet_{name}.py").model.losses for name in names]

@@ -70,8 +70,12 @@ def test_a_training_and_its_test_leave_the_files_of_the_page(work):
 def test_the_comparison_of_the_page(work, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "work_dirs").symlink_to(work)
-    main(command("mcltoolkit report")[1:])
+    whole, without = [shlex.split(c)[1:] for c in COMMANDS if c.startswith("mcltoolkit report")]
+    main(without)
+    assert "SSIM" not in (tmp_path / "compare.html").read_text()
+    main(whole)
     html = (tmp_path / "compare.html").read_text()
+    assert "SSIM" in html
     assert ">scenes</th>" in html
     assert ">wide</th>" in html
 

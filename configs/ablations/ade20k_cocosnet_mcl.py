@@ -1,6 +1,6 @@
 """CoCosNet with the marginal contrastive loss of mclnet_ade20k.py, and nothing else of MCL-Net."""
 
-_base_ = "../cocosnet_ade20k.py"
+_base_ = "table1_cocosnet.py"
 
 model = dict(
     losses=dict(

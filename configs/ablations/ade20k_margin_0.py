@@ -1,5 +1,5 @@
 """MCL-Net with margin 0: plain InfoNCE in place of the marginal contrastive loss."""
 
-_base_ = "../mclnet_ade20k.py"
+_base_ = "table1_mclnet.py"
 
 model = dict(losses=dict(mcl=dict(margin=0.0)))

@@ -4,6 +4,6 @@ Feature matching goes too: it compares layers of the discriminator, which nothin
 discriminator is built then, and its optimiser's settings are not used.
 """
 
-_base_ = "../mclnet_ade20k.py"
+_base_ = "table1_mclnet.py"
 
 model = dict(losses=dict(adv=None, feature_matching=None))

@@ -1,5 +1,5 @@
 """Supplement's Table 1: w/o L_cyc, the cycle loss."""
 
-_base_ = "../mclnet_ade20k.py"
+_base_ = "table1_mclnet.py"
 
 model = dict(losses=dict(cyc=None))

@@ -1,5 +1,5 @@
 """MCL-Net without the self-correlation map: the appearance features alone are matched."""
 
-_base_ = "../mclnet_ade20k.py"
+_base_ = "table1_mclnet.py"
 
 model = dict(self_correlation=None)

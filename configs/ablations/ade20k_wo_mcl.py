@@ -3,6 +3,6 @@
 The self-correlation map stays; the other losses alone train it then.
 """
 
-_base_ = "../mclnet_ade20k.py"
+_base_ = "table1_mclnet.py"
 
 model = dict(losses=dict(mcl=None))

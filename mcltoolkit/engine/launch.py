@@ -30,6 +30,7 @@ from mcltoolkit.errors import ConfigError, ToolkitError
 from mcltoolkit.launcher.ending import announce_rank, end_with, leave_group
 from mcltoolkit.metrics.results import read_results
 from mcltoolkit.registry import MODEL_WRAPPERS
+from mcltoolkit.visualization.extremes import check_samples
 from mcltoolkit.visualization.scalars import Files
 
 QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -98,7 +99,11 @@ def test(
 
     Returns:
         Metrics by name.
+
+    Raises:
+        ConfigError: `samples` is less than 1, or a folder cannot be written.
     """
+    check_samples(samples)
     whole = config._cfg_dict.to_dict()
     config = _prepare(config)
     out_dir = out_dir or str(Path(config.work_dir) / "test")

@@ -81,6 +81,15 @@ class Inspector {
     this.root.dataset.ready = "1";
   }
 
+  fail(error) {
+    const old = typeof DecompressionStream === "undefined";
+    this.says.textContent = old
+      ? "The inspector does not work here: this browser is too old to unpack the match "
+        + "(it has no DecompressionStream). Open the page in a newer one."
+      : `The inspector does not work here: the match in this page cannot be read (${error}).`;
+    this.root.dataset.failed = "1";
+  }
+
   listen(stage, side) {
     const canvas = document.createElement("canvas");
     canvas.tabIndex = 0;
@@ -201,7 +210,7 @@ for (const group of document.querySelectorAll(".inspectors")) {
       root.hidden = i !== chosen;
       if (buttons[i]) buttons[i].setAttribute("aria-pressed", String(i === chosen));
     });
-    inspectors[chosen].load();
+    inspectors[chosen].load().catch((error) => inspectors[chosen].fail(error));
   };
   const buttons = roots.length < 2 ? [] : roots.map((root, i) => {
     const button = document.createElement("button");

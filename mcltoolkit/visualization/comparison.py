@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from mcltoolkit.engine.provenance import ABSENT, differences
-from mcltoolkit.errors import ConfigError, DataError, described
+from mcltoolkit.errors import ConfigError, DataError, described, near_matches
 from mcltoolkit.metrics.results import Result, check_comparable, read_results
 from mcltoolkit.visualization.colours import Picture
 from mcltoolkit.visualization.curves import comparison_panels
+from mcltoolkit.visualization.extremes import check_samples
 from mcltoolkit.visualization.glossary import METRICS, meaning, write_number
 from mcltoolkit.visualization.record import NAME, Record, RecordedSample, read_record
 from mcltoolkit.visualization.report import Report
@@ -93,19 +94,29 @@ def read_tests(folders: Sequence[str | os.PathLike[str]]) -> list[TestedRun]:
 
 
 def comparison_report(
-    runs: Sequence[TestedRun], path: str | os.PathLike[str], samples: int = 8
+    runs: Sequence[TestedRun],
+    path: str | os.PathLike[str],
+    samples: int = 8,
+    without: Sequence[str] = (),
 ) -> Path:
     """Write the comparison as one HTML file.
 
     Args:
         runs: from `read_tests`.
         samples: samples shown, of those that all runs have.
+        without: metrics to leave out, such as one that was measured in different ways.
 
     Raises:
-        ConfigError: a metric was measured in different ways; or the place cannot be written.
+        ConfigError: a metric was measured in different ways, or one to leave out is in no run;
+            fewer than 1 sample; or the place cannot be written.
         DataError: a picture of a record is missing.
     """
-    check_comparable({run.name: run.results for run in runs})
+    check_samples(samples)
+    runs = _without(runs, without)
+    try:
+        check_comparable({run.name: run.results for run in runs})
+    except ConfigError as error:
+        raise ConfigError(f"{error} (`mcltoolkit report ... --without METRIC`)") from error
     report = Report(f"Comparison of {len(runs)} runs")
     report.add_lead(f"{', '.join(run.name for run in runs)}: each as it was tested.")
     report.add_html("Metrics", _metrics_table(runs), f"{BEST_TEXT} {PROTOCOL_TEXT}")
@@ -121,6 +132,20 @@ def comparison_report(
     report.add_html("Config", *_config_table(runs))
     report.add_facts("Runs", {run.name: str(run.folder) for run in runs})
     return report.write(path)
+
+
+def _without(runs: Sequence[TestedRun], names: Sequence[str]) -> list[TestedRun]:
+    known = dict.fromkeys(name for run in runs for name in run.results)
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"--without {name}: no run has this metric{near_matches(name, known)}; they have "
+                f"{', '.join(known) or 'none'}"
+            )
+    return [
+        replace(run, results={n: r for n, r in run.results.items() if n not in names})
+        for run in runs
+    ]
 
 
 def best_runs(name: str, values: Mapping[str, float]) -> set[str]:
@@ -200,7 +225,11 @@ def _table(head: Sequence[str], rows: Sequence[str]) -> str:
 
 
 def _add_samples(report: Report, runs: Sequence[TestedRun], count: int) -> None:
-    by_run = [{(s.name, s.exemplar): s for s in run.record.samples} for run in runs]
+    placed = all(s.index is not None for run in runs for s in run.record.samples)
+    by_run = [
+        {(s.index if placed else None, s.name, s.exemplar): s for s in run.record.samples}
+        for run in runs
+    ]
     common = [key for key in by_run[0] if all(key in found for found in by_run[1:])][:count]
     if not common:
         report.add_text(

@@ -21,6 +21,8 @@ MUTED = "#7d8590"
 MAX_POINTS = 400
 FEW = 25
 LOG_RATIO = 30
+DRAWN_BELOW = 1e100
+"""Magnitude from which a value counts as not finite: its axis could not be computed."""
 
 
 def smooth(values: Sequence[float], reach: int) -> list[float]:
@@ -106,15 +108,17 @@ def _draw(
     """Draw lines, called by what their names tell beyond the title; of `runs`, whose names are
     those of the lines, the values as logged are left out."""
     main: list[float] = []
-    several = len(group) > 1
+    several, broken = len(group) > 1, 0
     for (name, series), colour in zip(group.items(), COLOURS * len(group), strict=False):
-        many = len(series.values) > FEW
-        thick = smooth(series.values, len(series.values) // 30) if many else series.values
+        values = [v if abs(v) < DRAWN_BELOW else math.nan for v in series.values]
+        broken += sum(math.isnan(v) for v in values)
+        many = len(values) > FEW
+        thick = smooth(values, len(values) // 30) if many else values
         every = max(1, math.ceil(len(thick) / MAX_POINTS))
         at = sorted({*range(0, len(thick), every), len(thick) - 1})
         steps = [series.steps[i] for i in at]
         if many and not runs:
-            raw = [series.values[i] for i in at]
+            raw = [values[i] for i in at]
             axes.plot(steps, raw, color=colour, alpha=0.28, linewidth=0.8)
         axes.plot(
             steps,
@@ -133,7 +137,6 @@ def _draw(
         low, high = min(main), max(main)
         room = 0.25 * (high - low) or 0.05 * abs(high) or 1.0
         axes.set_ylim(low - room if low < 0 else max(low - room, -0.02 * high), high + room)
-    broken = sum(not math.isfinite(v) for series in group.values() for v in series.values)
     if broken:
         note = f"{broken} values not finite"
         axes.text(0.98, 0.95, note, transform=axes.transAxes, ha="right", va="top",

@@ -19,6 +19,8 @@ SHARP_BELOW = 200
 LARGE = 60_000
 """Bytes of a PNG beyond which a picture is embedded as WebP of high quality, where that is less."""
 QUALITY = 85
+WEBP_SIDE = 16383
+"""Pixels of a side that WebP can hold."""
 
 
 def picture_source(image: Image) -> str:
@@ -41,9 +43,9 @@ def figure(image: Image, caption: str = "", alt: str = "", kind: str = "") -> st
 
 
 def _encoded(picture: Picture) -> bytes:
-    """A PNG, or of a large photo, where that is smaller, a WebP."""
+    """A PNG, or of a large photo, where that is possible and smaller, a WebP."""
     exact = png_bytes(picture)
-    if len(exact) <= LARGE:
+    if len(exact) <= LARGE or max(picture.shape[:2]) > WEBP_SIDE:
         return exact
     buffer = io.BytesIO()
     PillowImage.fromarray(np.ascontiguousarray(picture)).save(buffer, "WEBP", quality=QUALITY)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from mcltoolkit.errors import ConfigError
 from mcltoolkit.structures import Prediction
 
 Key = TypeVar("Key")
@@ -55,6 +56,19 @@ def choose_extremes(values: Mapping[Key, Mapping[str, float]], each: int = EACH)
     return Extremes(by, count, {k: groups[k] for k in ("best", "median", "worst") if k in groups})
 
 
+def check_samples(samples: int) -> int:
+    """The number of samples to show, itself.
+
+    Raises:
+        ConfigError: less than 1.
+    """
+    if samples < 1:
+        raise ConfigError(
+            f"samples is {samples}; allowed are integers >= 1: a page or grid shows at least one"
+        )
+    return samples
+
+
 @dataclass(frozen=True)
 class Shown:
     """A sample of a report.
@@ -63,8 +77,10 @@ class Shown:
         prediction: what was made of it.
         values: its metric values.
         groups: why it is shown: `first` of the data set, `best`, `median`, `worst`.
+        index: its place in the data set; None where that is not known.
     """
 
     prediction: Prediction
     values: Mapping[str, float] = field(default_factory=dict)
     groups: tuple[str, ...] = ("first",)
+    index: int | None = None

@@ -10,12 +10,16 @@ from mcltoolkit.visualization._inspector_script import SCRIPT
 from mcltoolkit.visualization.colours import Picture
 from mcltoolkit.visualization.embedding import SHARP_BELOW, picture_source
 from mcltoolkit.visualization.images import to_uint8
-from mcltoolkit.visualization.match_table import LARGEST, MatchTable, match_table
+from mcltoolkit.visualization.match_table import LARGEST, MatchTable, match_tables
 from mcltoolkit.visualization.report import Report
 from mcltoolkit.visualization.sheets import shrink
 
 BUDGET = 3 * 2**20
-"""Characters that the tables of all samples may take in a page together."""
+"""Characters that all samples may take in a page together, pictures and tables."""
+MOST = 16
+"""Samples to choose from."""
+COARSEST = 64
+"""Blocks on either side of which a table is not made smaller."""
 LARGEST_SIDE = 384
 TITLE = "Match inspector"
 HINT = (
@@ -31,28 +35,42 @@ def add_inspector(
 ) -> None:
     """Add the inspector of some samples to a report; without samples, nothing.
 
-    The tables of weights share `budget`: of a match that would take more than its part, the
-    weights are kept on larger blocks of places. The marked peaks stay those of the whole grid.
+    The samples share `budget`: of a match that would take more than its part, the weights are kept
+    on larger blocks of places. The marked peaks stay those of the whole grid. Samples for which
+    there is no room left even so are named.
 
     Args:
-        predictions: samples to choose from in the page.
-        budget: characters of all tables together.
+        predictions: samples to choose from in the page, the first `MOST` of them.
+        budget: characters of pictures and tables together.
         largest: blocks a side of one table, see `match_table`.
     """
     if not predictions:
         return
-    share = budget // len(predictions)
-    blocks = "".join(_block(prediction, share, largest) for prediction in predictions)
+    shown = predictions[:MOST]
+    blocks: list[str] = []
+    rest = budget
+    for number, prediction in enumerate(shown):
+        block = _block(prediction, rest // (len(shown) - number), rest, largest)
+        if not block:
+            break
+        blocks.append(block)
+        rest -= len(block)
+    hint = HINT
+    if len(blocks) < len(predictions):
+        left = ", ".join(prediction.name for prediction in predictions[len(blocks) :])
+        hint = f"{HINT if blocks else ''} To keep the page small, not to be inspected: {left}."
     inner = (
         f'<noscript><p class="note">{escape(WITHOUT_SCRIPT)}</p></noscript>'
-        f'<div class="inspectors">{blocks}</div>'
+        f'<div class="inspectors">{"".join(blocks)}</div>'
     )
-    report.add_html(TITLE, inner, HINT)
-    report.add_script(SCRIPT)
+    report.add_html(TITLE, inner if blocks else "", hint)
+    if blocks:
+        report.add_script(SCRIPT)
 
 
-def _block(prediction: Prediction, share: int, largest: int) -> str:
-    table, text = _fitting(prediction, share, largest)
+def _block(prediction: Prediction, share: int, most: int, largest: int) -> str:
+    """A sample with the finest table that leaves it within `share` characters, or with the coarsest
+    if that is within `most`; nothing otherwise."""
     name = prediction.name
     if prediction.exemplar_name:
         name += f", exemplar {prediction.exemplar_name}"
@@ -60,14 +78,20 @@ def _block(prediction: Prediction, share: int, largest: int) -> str:
         _side(title, name, shrink(to_uint8(image), LARGEST_SIDE))
         for title, image in (("output", prediction.fake), ("exemplar", prediction.exemplar))
     )
-    (h, w), (other_h, other_w) = table.grid, table.exemplar_grid
-    note = _resolution(table)
-    return (
-        f'<div class="inspector" data-name="{escape(name)}" data-grid="{h},{w}" '
-        f'data-exemplar-grid="{other_h},{other_w}" data-block="{table.block}" '
-        f'data-table="{text}"><h3>{escape(name)}</h3><div class="pair">{sides}</div>'
-        f'<p class="says" aria-live="polite"></p><p class="note">{escape(note)}</p></div>'
-    )
+    for table in match_tables(prediction, largest):
+        (h, w), (other_h, other_w) = table.grid, table.exemplar_grid
+        block = (
+            f'<div class="inspector" data-name="{escape(name)}" data-grid="{h},{w}" '
+            f'data-exemplar-grid="{other_h},{other_w}" data-block="{table.block}" '
+            f'data-table="{table.packed()}"><h3>{escape(name)}</h3><div class="pair">{sides}</div>'
+            f'<p class="says" aria-live="polite"></p><p class="note">{escape(_notes(table))}</p>'
+            f"</div>"
+        )
+        if len(block) <= share:
+            return block
+        if max(table.weights.shape) <= COARSEST:
+            break
+    return block if len(block) <= most else ""
 
 
 def _side(title: str, name: str, picture: Picture) -> str:
@@ -78,17 +102,7 @@ def _side(title: str, name: str, picture: Picture) -> str:
     )
 
 
-def _fitting(prediction: Prediction, share: int, largest: int) -> tuple[MatchTable, str]:
-    """The finest table whose text fits into `share`, or the coarsest tried."""
-    while True:
-        table = match_table(prediction, largest)
-        text = table.packed()
-        if len(text) <= share or largest <= 64:
-            return table, text
-        largest //= 2
-
-
-def _resolution(table: MatchTable) -> str:
+def _notes(table: MatchTable) -> str:
     (h, w), (other_h, other_w) = table.grid, table.exemplar_grid
     text = f"The match has {h} x {w} places in the output and {other_h} x {other_w} in the exemplar"
     if table.cells > 1:
@@ -96,4 +110,7 @@ def _resolution(table: MatchTable) -> str:
     if table.block > 1:
         text += f"; heat is shown on blocks of {table.block} x {table.block} places, the ring marks"
         text += " a single one"
-    return text + ". Rows and columns count from 0."
+    text += ". Rows and columns count from 0."
+    if not table.finite:
+        text += " The match holds weights that are infinite or not a number: they count as 0."
+    return text

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class MatchTable:
         peak_weights: (N,) uint8, 255 times the root of that weight.
         lookers, looker_weights: (M,), the same in reverse: the condition place that gives an
             exemplar place the largest weight, and that weight.
+        finite: no weight was infinite or not a number; such a one counts as 0.
     """
 
     grid: Grid
@@ -53,6 +55,7 @@ class MatchTable:
     peak_weights: npt.NDArray[np.uint8]
     lookers: npt.NDArray[np.uint16]
     looker_weights: npt.NDArray[np.uint8]
+    finite: bool = True
 
     def packed(self) -> str:
         """All arrays, little-endian, one after the other (`scales`, `peaks`, `lookers`, `weights`,
@@ -70,24 +73,37 @@ class MatchTable:
 
 
 def match_table(prediction: Prediction, largest: int = LARGEST) -> MatchTable:
-    """The table of a prediction's match, read block of rows by block of rows.
+    """The finest table of a prediction's match, read block of rows by block of rows.
 
     Args:
         prediction: its match may be of any size; one of more than 128 x 128 positions is read on
             blocks of cells, see `metrics.coarsened`.
         largest: blocks on either side.
     """
+    return next(match_tables(prediction, largest))
+
+
+def match_tables(prediction: Prediction, largest: int = LARGEST) -> Iterator[MatchTable]:
+    """Tables of a match that is read once: the finest first, then each on blocks of twice the
+    side, down to one block.
+
+    Args:
+        prediction, largest: see `match_table`.
+    """
     match, index = coarsened(prediction.match), prediction.index
     block = 1
     while max(_count(_blocks(g, block)) for g in (match.grid, match.exemplar_grid)) > largest:
         block += 1
     rows, columns = _count(match.grid), _count(match.exemplar_grid)
-    small = _blocks(match.grid, block)
+    small, other = _blocks(match.grid, block), _blocks(match.exemplar_grid, block)
     step = max(1, AT_ONCE // columns // 4)
     sums: Tensor | None = None
+    finite = True
     peaks, weights = [], []
     for part in torch.arange(rows).split(step):
         found = match.probabilities(part)[index].detach().float()
+        finite = finite and bool(found.isfinite().all())
+        found = torch.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)
         weight, peak = found.max(1)
         peaks.append(peak.cpu())
         weights.append(weight.cpu())
@@ -102,22 +118,37 @@ def match_table(prediction: Prediction, largest: int = LARGEST) -> MatchTable:
         best = torch.where(better, largest_here, best)
         looker = torch.where(better, looker_here, looker)
     assert sums is not None
-    members = torch.bincount(_block_of(torch.arange(rows), match.grid, block))
-    means = (sums.cpu() / members[:, None]).numpy()
-    scales = means.max(1)
-    shares = means / np.maximum(scales, np.finfo(np.float32).tiny)[:, None]
-    return MatchTable(
+    sums = sums.cpu()
+    finest = MatchTable(
         grid=match.grid,
         exemplar_grid=match.exemplar_grid,
         block=block,
         cells=stride_of(match),
-        weights=np.rint(FULL * np.sqrt(shares)).astype(np.uint8),
-        scales=scales.astype(np.float32),
+        **_weights(sums, match.grid, block),
         peaks=torch.cat(peaks).numpy().astype(np.uint16),
         peak_weights=_roots(torch.cat(weights)),
         lookers=looker.cpu().numpy().astype(np.uint16),
         looker_weights=_roots(best.cpu()),
+        finite=finite,
     )
+    yield finest
+    while max(*small, *other) > 1:
+        block *= 2
+        sums = _pool(_pool(sums, other, 2).T.contiguous(), small, 2).T
+        small, other = _blocks(small, 2), _blocks(other, 2)
+        yield replace(finest, block=block, **_weights(sums, match.grid, block))
+
+
+def _weights(sums: Tensor, grid: Grid, block: int) -> dict[str, Any]:
+    """`weights` and `scales` from the sums over blocks of rows and columns."""
+    members = torch.bincount(_block_of(torch.arange(_count(grid)), grid, block))
+    means = (sums / members[:, None]).numpy()
+    scales = means.max(1)
+    shares = means / np.maximum(scales, np.finfo(np.float32).tiny)[:, None]
+    return {
+        "weights": np.rint(FULL * np.sqrt(shares)).astype(np.uint8),
+        "scales": scales.astype(np.float32),
+    }
 
 
 def _roots(weights: Tensor) -> npt.NDArray[np.uint8]:

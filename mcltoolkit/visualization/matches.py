@@ -27,9 +27,11 @@ from mcltoolkit.visualization.images import (
     to_uint8,
     visible_factor,
 )
+from mcltoolkit.visualization.sheets import shrink
 
 Place = tuple[int, int]
 PANEL = 320
+LARGEST_PANEL = 384
 PANEL_GAP = 40
 RADIUS = 13
 OVERSAMPLE = 3
@@ -93,7 +95,8 @@ def draw_match(
     background: tuple[int, int, int] | None = PAPER,
     shown_channels: Sequence[int] | None = None,
 ) -> Picture:
-    """Condition (left) and exemplar (right), with numbered points joined to their best match.
+    """Condition (left) and exemplar (right), with numbered points joined to their best match;
+    images of more than `LARGEST_PANEL` pixels a side are shrunk.
 
     A red ring in the exemplar marks a point that landed in another class than it came from, where
     the labels of both are known and the exemplar has that class at all.
@@ -110,8 +113,8 @@ def draw_match(
     """
     places = choose_places(prediction, points) if isinstance(points, int) else list(points)
     partners = matched_places(prediction, places)
-    left = _panel(condition_picture(prediction, palette, shown_channels))
-    right = _panel(to_uint8(prediction.exemplar))
+    left = _panel(shrink(condition_picture(prediction, palette, shown_channels), LARGEST_PANEL))
+    right = _panel(shrink(to_uint8(prediction.exemplar), LARGEST_PANEL))
     height = max(left.shape[0], right.shape[0])
     shift = left.shape[1] + PANEL_GAP
     canvas = np.zeros((height, shift + right.shape[1], 4), dtype=np.uint8)
@@ -140,7 +143,8 @@ def position_map(prediction: Prediction) -> Picture:
     """Where each condition position looks in the exemplar: (h, w, 3) in colours of `position_key`.
 
     Smooth regions mean that neighbours look at neighbours, and speckles that the match jumps. An
-    undecided match looks at the middle of everything, which is grey.
+    undecided match looks at the middle of everything, which is grey, and so counts what is not a
+    number.
     """
     match, index = prediction.match, prediction.index
     # The batch size is not part of the Match interface: one row of weights tells it cheaply.
@@ -148,6 +152,7 @@ def position_map(prediction: Prediction) -> Picture:
     batch = match.probabilities(row).shape[0]
     coordinates = _coordinates(match.exemplar_grid).flatten(1).to(row.device)
     seen = match.warp(coordinates.expand(batch, -1, -1))[index].detach().float().cpu()
+    seen = torch.nan_to_num(seen, nan=0.0, posinf=0.0, neginf=0.0)
     return plane_colours(seen.reshape(2, *match.grid).permute(1, 2, 0).numpy())
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcltoolkit.errors import DataError
+from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.files import write_json
 from mcltoolkit.visualization.colours import Palette
 from mcltoolkit.visualization.extremes import Shown
@@ -35,6 +35,7 @@ class RecordedSample:
         paired: the truth is the right answer.
         values: metric values.
         pictures: files by what they show (`condition`, `exemplar`, `warped`, `output`, `truth`).
+        index: its place in the data set; None where that is not known.
     """
 
     name: str
@@ -42,6 +43,7 @@ class RecordedSample:
     paired: bool
     values: Mapping[str, float]
     pictures: Mapping[str, Path]
+    index: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def write_record(
     curves: Mapping[str, Series] | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a record; pictures of an earlier one in the folder are removed.
+    """Write a record; an earlier one in the folder is removed first, so that one that is not
+    written to its end cannot be read.
 
     Args:
         curves: training curves; of a long one every so many points are kept, at most `MAX_POINTS`.
@@ -71,8 +74,7 @@ def write_record(
         ConfigError: the folder cannot be written.
     """
     folder = Path(folder)
-    for old in folder.glob("[0-9]*_*.png"):
-        old.unlink()
+    forget_record(folder)
     samples = []
     for number, sample in enumerate(shown):
         prediction = sample.prediction
@@ -85,6 +87,7 @@ def write_record(
         samples.append(
             {
                 "name": prediction.name,
+                "index": sample.index,
                 "exemplar": prediction.exemplar_name,
                 "paired": prediction.paired,
                 "groups": list(sample.groups),
@@ -96,6 +99,23 @@ def write_record(
     write_json(folder / "config.json", _plain(dict(config or {})))
     write_json(folder / "samples.json", {"format": FORMAT, "samples": samples})
     return folder
+
+
+def forget_record(folder: str | os.PathLike[str]) -> None:
+    """Remove a record, first what makes it readable.
+
+    Raises:
+        ConfigError: a file cannot be removed.
+    """
+    folder = Path(folder)
+    for old in (folder / "samples.json", *folder.glob("[0-9]*_*.png")):
+        try:
+            old.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot remove {old} of an earlier test: {error.strerror or error}; free the "
+                f"place or choose another output folder"
+            ) from error
 
 
 def read_record(folder: str | os.PathLike[str]) -> Record:
@@ -120,6 +140,7 @@ def read_record(folder: str | os.PathLike[str]) -> Record:
                 values={str(k): float(v) for k, v in entry["values"].items()},
                 # a file's name alone: a record shows nothing from outside its folder
                 pictures={k: folder / Path(v).name for k, v in entry["pictures"].items()},
+                index=None if entry.get("index") is None else int(entry["index"]),
             )
             for entry in content["samples"]
         ]

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mcltoolkit.data.palette import class_palette
 from mcltoolkit.plugins import implementations
 from mcltoolkit.structures import Prediction
@@ -17,14 +15,20 @@ from mcltoolkit.visualization.curves import curve_panels
 from mcltoolkit.visualization.extremes import Extremes, Shown
 from mcltoolkit.visualization.glossary import headline
 from mcltoolkit.visualization.inspector_section import add_inspector
-from mcltoolkit.visualization.matches import draw_match, position_key, position_map
+from mcltoolkit.visualization.matches import (
+    LARGEST_PANEL,
+    draw_match,
+    position_key,
+    position_map,
+)
 from mcltoolkit.visualization.report import Report
 from mcltoolkit.visualization.sample_sections import (
     add_class_bars,
     add_extremes,
     add_translations,
 )
-from mcltoolkit.visualization.scalars import Files, read_scalars
+from mcltoolkit.visualization.scalars import Files, Series, read_scalars
+from mcltoolkit.visualization.sheets import shrink
 
 INTRODUCTION = (
     "Each condition is painted in the style of its exemplar. The learned match finds, for every "
@@ -64,6 +68,7 @@ def translation_report(
     extremes: Extremes[Any] | None = None,
     values: Sequence[Mapping[str, float]] = (),
     per_class: Mapping[int, Mapping[str, int]] | None = None,
+    scalars: dict[str, Series] | None = None,
 ) -> Path:
     """Write the report of a run as one HTML file; plugins may add sections to its end.
 
@@ -87,6 +92,7 @@ def translation_report(
         extremes: how these were chosen.
         values: metric values of each of `predictions`, as far as they are known.
         per_class: positions by class, see `metrics.LabelTransfer.per_class`.
+        scalars: the training's scalars, where they are read already, in place of `scalars_file`.
 
     Raises:
         DataError: scalars that cannot be read, or labels without a colour.
@@ -112,7 +118,8 @@ def translation_report(
         report.add_metrics_table(metrics, notes, text=METRICS_TEXT, passports=passports)
     if per_class:
         add_class_bars(report, per_class, palette, classes)
-    scalars = read_scalars(scalars_file) if scalars_file else {}
+    if scalars is None:
+        scalars = read_scalars(scalars_file) if scalars_file else {}
     panels = curve_panels(scalars)
     if panels:
         report.add_panels(
@@ -154,7 +161,8 @@ def _add_matches(
             prediction, palette=palette, background=None, shown_channels=shown_channels
         )
         key = position_key(prediction.match.exemplar_grid)
-        rows.append([picture, np.asarray(key), position_map(prediction)])
+        maps = [shrink(m, LARGEST_PANEL) for m in (key, position_map(prediction))]
+        rows.append([picture, *maps])
     known = any(p.labels is not None and p.exemplar_labels is not None for p in predictions)
     report.add_rows(
         "The match",

@@ -31,7 +31,9 @@ def add_extremes(
     """The best, median and worst samples, and by what they were ranked; nothing without them."""
     if extremes is None or not extremes.groups or not shown:
         return
-    title = f"{_listed([group.capitalize() for group in extremes.groups])} samples"
+    # of samples that could not be had again a whole group may be missing
+    there = [name for name in extremes.groups if any(name in s.groups for s in shown)]
+    title = f"{_listed([group.capitalize() for group in there])} samples"
     text = (
         f"Ranked by {RANKED_BY[extremes.by]}, over all {extremes.ranked} samples that have it: a "
         f"mean hides what single samples look like."

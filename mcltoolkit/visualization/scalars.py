@@ -7,6 +7,7 @@ and the scalars of that step. Every run and every resume has a file of its own.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -40,7 +41,8 @@ def read_scalars(files: Files) -> dict[str, Series]:
     """Scalars by name, in the order of their first appearance.
 
     A last line that a killed process left unfinished is ignored. Where several files are given,
-    oldest first, a later one (a resumed run) replaces what earlier ones hold from its first step.
+    oldest first, a later one (a resumed run) replaces all that earlier ones hold from its first
+    step on, also scalars that it does not have itself.
 
     Raises:
         DataError: a file that cannot be read, or another line that is not a JSON object.
@@ -48,12 +50,16 @@ def read_scalars(files: Files) -> dict[str, Series]:
     listed = [files] if isinstance(files, str | os.PathLike) else list(files)
     merged: dict[str, Series] = {}
     for file in listed:
-        for name, later in _read_file(Path(file)).items():
+        later = _read_file(Path(file))
+        start = min((min(series.steps) for series in later.values()), default=math.inf)
+        for series in merged.values():
+            keep = sum(step < start for step in series.steps)
+            del series.steps[keep:], series.values[keep:]
+        for name, found in later.items():
             series = merged.setdefault(name, Series())
-            keep = sum(step < later.steps[0] for step in series.steps)
-            series.steps[keep:] = later.steps
-            series.values[keep:] = later.values
-    return merged
+            series.steps += found.steps
+            series.values += found.values
+    return {name: series for name, series in merged.items() if series.steps}
 
 
 def group_scalars(names: Sequence[str]) -> dict[str, list[str]]:
@@ -106,15 +112,22 @@ def _read_file(path: Path) -> dict[str, Series]:
                 f"scalars.json that mmengine wrote, unchanged"
             ) from error
         step = entry.get("step", entry.get("iter"))
-        if step is None or not _is_number(step):
+        if step is None or not _is_number(step) or not math.isfinite(_as_float(step)):
             continue
         for name, value in entry.items():
             if name != "step" and _is_number(value):
                 series = scalars.setdefault(name, Series())
-                series.steps.append(float(step))
-                series.values.append(float(value))
+                series.steps.append(_as_float(step))
+                series.values.append(_as_float(value))
     return scalars
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # JSON knows integers of any length
+        return math.inf if value > 0 else -math.inf

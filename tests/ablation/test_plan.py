@@ -193,6 +193,10 @@ def test_the_shipped_matrix_of_the_full_size(root, tmp_path):
                 "_base_ = '../mclnet_ade20k.py'\n"
                 f"model = dict(losses=dict(mcl=dict(weight={number})))\n"
             )
-    runs = plan(matrix, tmp_path / "work", vgg_weights="random")
+    weights = {f"test_evaluator.{number}.weights": f"{number}.pth" for number in (2, 3, 4)}
+    runs = plan(matrix, tmp_path / "work", weights, vgg_weights="random")
     assert [run.row for run in runs] == [row.name for row in matrix.rows]
+    for run in runs:
+        metrics = run.evaluations[0].settings["test_evaluator"][2:]
+        assert [metric["weights"] for metric in metrics] == ["2.pth", "3.pth", "4.pth"]
     assert set(matrix.published.rows) <= {row.name for row in matrix.rows}

@@ -21,7 +21,7 @@ from mcltoolkit.visualization.scalars import Series
 
 @pytest.fixture
 def make_test(make_predictions, tmp_path):
-    def make(name, values, samples=("scene_0", "scene_1"), config=None, window=11):
+    def make(name, values, samples=("scene_0", "scene_1"), config=None, window=11, indices=()):
         torch.manual_seed(len(name))
         folder = tmp_path / name / "test"
         passports = {"psnr": {"protocol": "psnr-1"}, "ssim": {"protocol": "s-1", "window": window}}
@@ -31,7 +31,11 @@ def make_test(make_predictions, tmp_path):
         for prediction, sample in zip(predictions, samples, strict=True):
             prediction.name = sample
             prediction.fake = torch.rand_like(prediction.fake)
-        shown = [Shown(p, {"psnr": values["psnr"]}) for p in predictions]
+        places = indices or [None] * len(samples)
+        shown = [
+            Shown(p, {"psnr": values["psnr"]}, index=i)
+            for p, i in zip(predictions, places, strict=True)
+        ]
         curves = {"loss": Series([1, 2, 3], [3.0, 2.0, values["psnr"]]), name: Series([1], [1.0])}
         write_record(folder / "record", shown, None, None, curves, config or {})
         return tmp_path / name
@@ -72,6 +76,26 @@ def test_values_of_other_protocols_are_refused(make_test, tmp_path):
     with pytest.raises(ConfigError, match="ssim.* window is 11 in one and 7 in two"):
         comparison_report(read_tests([one, two]), tmp_path / "compare.html")
     assert not (tmp_path / "compare.html").exists()
+    page = tmp_path / "compare.html"
+    main(["report", str(one), str(two), "--out", str(page), "--without", "ssim"])
+    assert "20.00 dB" in page.read_text()
+    assert "SSIM" not in page.read_text()
+    with pytest.raises(ConfigError, match="--without ssi: .* did you mean 'ssim'"):
+        comparison_report(read_tests([one, two]), page, without=["ssi"])
+    with pytest.raises(ConfigError, match="samples is 0"):
+        comparison_report(read_tests([one, two]), page, 0, without=["ssim"])
+
+
+def test_samples_of_one_name_are_told_apart_by_their_index(make_test, tmp_path):
+    twins = ("twin", "twin")
+    one = make_test("one", {"psnr": 20.0}, twins, indices=(0, 1))
+    two = make_test("two", {"psnr": 21.0}, twins, indices=(0, 1))
+    page = tmp_path / "compare.html"
+    comparison_report(read_tests([one, two]), page)
+    assert page.read_text().count('class="row"') == 2
+    three = make_test("three", {"psnr": 21.0}, twins, indices=(0, 5))
+    comparison_report(read_tests([one, three]), page)
+    assert page.read_text().count('class="row"') == 1
 
 
 def test_what_cannot_be_compared_says_what_to_do(make_test, tmp_path):

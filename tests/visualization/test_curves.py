@@ -10,6 +10,7 @@ from PIL import Image
 
 from mcltoolkit.errors import DataError
 from mcltoolkit.visualization.curves import (
+    DRAWN_BELOW,
     curve_panels,
     draw_curves,
     smooth,
@@ -49,3 +50,12 @@ def test_curves_are_images_and_the_same_each_time() -> None:
     assert panels == curve_panels(scalars)
     with pytest.raises(DataError, match="no scalars"):
         draw_curves({"lr": Series([1], [1])})
+
+
+@pytest.mark.parametrize(
+    "values", [(1e308, -1e308), (1e300, 1e308), (math.inf, -math.inf), (9e99, 1.0), (5e-324, 1.0)]
+)
+def test_values_at_the_end_of_the_range_are_drawn_or_told(values: tuple[float, float]) -> None:
+    svg = draw_curves({"loss": Series([1, 2, 3], [*values, 1.0])}, "svg").decode()
+    told = sum(abs(v) >= DRAWN_BELOW for v in values)
+    assert (f"<!-- {told} values not finite -->" in svg) == bool(told)

@@ -42,6 +42,14 @@ def test_large_flat_pictures_stay_exact():
     assert (found == picture).all()
 
 
+def test_a_picture_too_long_for_webp_stays_exact():
+    noise = np.random.default_rng(0).integers(0, 255, (2, 17000, 3), dtype=np.uint8)
+    assert len(png_bytes(noise)) > LARGE
+    kind, _, found = decoded(picture_source(noise))
+    assert kind == "png"
+    assert (found == noise).all()
+
+
 def test_files_are_embedded_as_they_are():
     assert picture_source(b"<svg/>") == "data:image/svg+xml;base64,PHN2Zy8+"
     assert "a &lt; b</figcaption>" in figure(b"<svg/>", "a < b")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mcltoolkit.correspondence.match import CosineMatch
 from mcltoolkit.visualization.inspector import place_of_pixel, seen_by, seen_from
-from mcltoolkit.visualization.inspector_section import add_inspector
+from mcltoolkit.visualization.inspector_section import MOST, add_inspector
 from mcltoolkit.visualization.report import Report
 
 GRID, OTHER = (8, 12), (9, 6)
@@ -161,14 +163,55 @@ def test_only_this_script_runs(browser, predictions, tmp_path):
     assert "Content Security Policy" in refused
 
 
-def test_tables_stay_within_their_budget(predictions, tmp_path):
-    def lengths(**options):
-        html = page(predictions, tmp_path / "page.html", **options).read_text()
-        return [len(text) for text in re.findall(r'data-table="([^"]*)"', html)]
+def test_all_samples_together_stay_within_the_budget(make_predictions, predictions, tmp_path):
+    def blocks(samples, **options):
+        html = page(samples, tmp_path / "page.html", **options).read_text()
+        start, end = html.index('<div class="inspectors">'), html.index("</section>")
+        return html[start:end], re.findall(r'data-block="(\d+)"', html)
 
-    whole = lengths()
-    assert max(lengths(budget=sum(whole) // 2, largest=128)) <= sum(whole) // 6
-    assert "blocks of 2 x 2 places" in (tmp_path / "page.html").read_text()
+    whole, finest = blocks(predictions)
+    assert finest == ["1"] * 3
+    assert "not to be inspected" not in (tmp_path / "page.html").read_text()
+    budget = len(whole) - 5000
+    less, coarser = blocks(predictions, budget=budget)
+    assert len(less) <= budget
+    assert len(coarser) == 3
+    assert "2" in coarser
+    assert "blocks of 2 x 2 places" in less
+    tight, _ = blocks(predictions, budget=len(whole) // 2)
+    assert len(tight) <= len(whole) // 2
+    assert "not to be inspected: scene_" in (tmp_path / "page.html").read_text()
+    many = make_predictions(torch.arange(24).repeat(MOST + 1, 1))
+    assert len(blocks(many)[1]) == MOST
+    html = page(predictions, tmp_path / "page.html", budget=100).read_text()
+    assert "not to be inspected: scene_0, scene_1, scene_2" in html
+    assert "<script" not in html
+
+
+def test_a_browser_that_cannot_unpack_is_told(browser, predictions, tmp_path):
+    file = page(predictions, tmp_path / "page.html")
+    told = browser.command(
+        "Page.addScriptToEvaluateOnNewDocument", source="delete window.DecompressionStream"
+    )
+    try:
+        browser.open(file)
+        browser.wait("return document.querySelector('.inspector').dataset.failed")
+        assert "no DecompressionStream" in browser.find(".says").text
+        assert browser.errors() == []
+    finally:
+        browser.command("Page.removeScriptToEvaluateOnNewDocument", **told)
+
+
+def test_a_match_that_is_no_number_is_told(predictions, tmp_path):
+    predictions[0].match = SimpleNamespace(
+        grid=GRID, exemplar_grid=OTHER, probabilities=lambda rows: torch.full((3, len(rows), 54),
+                                                                              torch.nan)
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (
+            "not a number: they count as 0" in page(predictions, tmp_path / "page.html").read_text()
+        )
 
 
 def test_without_samples_there_is_no_section_and_no_script():

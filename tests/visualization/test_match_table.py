@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from mcltoolkit.correspondence.match import CosineMatch
 from mcltoolkit.metrics import coarsened
 from mcltoolkit.visualization import match_table as module
-from mcltoolkit.visualization.match_table import match_table
+from mcltoolkit.visualization.match_table import match_table, match_tables
 
 
 def prediction(grid=(4, 6), other=(5, 3), temperature=0.2, index=1):
@@ -62,6 +63,26 @@ def test_blocks_hold_means_of_rows_and_sums_of_columns_and_peaks_stay_single():
             np.testing.assert_allclose(kept.reshape(2, 3), sums, atol=0.004)
     assert (table.peaks == matrix.argmax(1)).all()
     assert (table.lookers == matrix.argmax(0)).all()
+
+
+@pytest.mark.parametrize("largest", [1024, 6])
+def test_coarser_tables_come_of_the_same_reading(largest):
+    sample, read = prediction((5, 7), (6, 4)), []
+    matrix, real = matrix_of(sample), sample.match.probabilities
+    sample.match.probabilities = lambda rows: read.append(len(rows)) or real(rows)
+    tables = list(match_tables(sample, largest))
+    assert sum(read) == 35
+    assert tables[-1].weights.shape == (1, 1)
+    for finer, coarser in pairwise(tables):
+        assert coarser.block == 2 * finer.block
+    for table in tables:
+        b = table.block
+        blocks = [np.indices(g).reshape(2, -1) // b for g in ((5, 7), (6, 4))]
+        ours, theirs = (i[0] * 10 + i[1] for i in blocks)
+        means = np.stack([matrix[ours == k].mean(0) for k in np.unique(ours)])
+        expected = np.stack([means[:, theirs == k].sum(1) for k in np.unique(theirs)], 1)
+        kept = (table.weights / 255.0) ** 2 * table.scales[:, None]
+        np.testing.assert_allclose(kept, expected, atol=0.006)
 
 
 def test_packed_bytes_are_the_arrays_in_order():

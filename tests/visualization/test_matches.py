@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -121,3 +122,23 @@ def test_red_ring_marks_a_wrong_class_only_where_the_right_one_exists(make_predi
     absent = dataclasses.replace(flat, exemplar_labels=torch.full((16, 24), 2))
     assert red(absent) == 0
     assert red(dataclasses.replace(flat, exemplar_labels=None)) == 0
+
+
+def test_large_photos_are_shrunk_and_points_stay_in_their_places(make_predictions) -> None:
+    prediction = make_predictions(torch.arange(24)[None], stride=200)[0]
+    drawn = draw_match(prediction, points=[(1, 1)], palette=PALETTE).astype(int)
+    plain = draw_match(prediction, points=[], palette=PALETTE).astype(int)
+    assert drawn.shape == (256, 2 * 384 + 40, 3), "800 x 1200, on 4 x 6 places"
+    changed = (drawn != plain).any(-1)
+    for centre in (1.5 * 64, 384 + 40 + 1.5 * 64):
+        ring = changed[96 - 12 : 96 + 12, int(centre) - 12 : int(centre) + 12]
+        assert ring.mean() > 0.7
+
+
+def test_a_match_that_is_no_number_is_grey(make_predictions) -> None:
+    prediction = make_predictions(torch.arange(24)[None])[0]
+    prediction.match.weights[:] = torch.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (colour,) = np.unique(position_map(prediction).reshape(-1, 3), axis=0)
+    assert np.ptp(colour.astype(int)) < 12

@@ -18,7 +18,7 @@ def written(make_predictions, tmp_path):
     second.truth = None
     curves = {"loss": Series(list(range(5001)), [1 / (n + 1) for n in range(5001)])}
     config = {"model": {"betas": (0.5, 0.9), "kind": int}, "size": 3}
-    shown = [Shown(first, {"psnr": 20.5}, ("first", "best")), Shown(second)]
+    shown = [Shown(first, {"psnr": 20.5}, ("first", "best"), 7), Shown(second)]
     folder = write_record(tmp_path / "record", shown, None, None, curves, config)
     return folder, first, second
 
@@ -29,6 +29,7 @@ def test_what_is_read_is_what_was_written(written):
     assert [s.name for s in record.samples] == ["scene_0", "scene_1"]
     assert record.samples[0].values == {"psnr": 20.5}
     assert record.samples[0].paired
+    assert [s.index for s in record.samples] == [7, None]
     for kind, image in (("output", first.fake), ("warped", first.warped), ("truth", first.truth)):
         picture = cv2.imread(str(record.samples[0].pictures[kind]))[:, :, ::-1]
         assert np.array_equal(picture, to_uint8(image))
@@ -49,6 +50,19 @@ def test_an_earlier_records_pictures_go(written, make_predictions):
                                                 "truth")),
     }  # fmt: skip
     assert read_record(folder).curves == {}
+
+
+def test_a_record_that_is_not_written_to_its_end_cannot_be_read(written, monkeypatch):
+    folder, _, second = written
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mcltoolkit.visualization.record.write_json", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_record(folder, [Shown(second, {"psnr": 1.0})])
+    with pytest.raises(DataError, match="samples.json"):
+        read_record(folder)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,21 @@ def test_a_resumed_run_replaces_what_it_repeats(tmp_path: Path) -> None:
                                       [10, 20, 30, 40.5, 50.5, 60.5, 70.5])}  # fmt: skip
 
 
+def test_a_resumed_run_ends_all_scalars_of_the_earlier_one(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    lines = [{"step": s, "loss": 1.0, "loss_mask": 2.0} for s in (50, 100, 150)]
+    lines += [{"step": s, "psnr": 20.0} for s in (100, 150)] + [{"step": 150, "late": 1.0}]
+    first.write_text("\n".join(map(json.dumps, lines)))
+    second.write_text('{"step": 110, "loss": 3.0}\n{"step": 120, "big": 1' + 400 * "0" + "}\n")
+    scalars = read_scalars([first, second])
+    assert scalars == {
+        "loss": Series([50, 100, 110], [1.0, 1.0, 3.0]),
+        "loss_mask": Series([50, 100], [2.0, 2.0]),
+        "psnr": Series([100], [20.0]),
+        "big": Series([120], [math.inf]),
+    }
+
+
 def test_groups() -> None:
     names = ["generator_lr", "lr", "time", "loss_adv", "loss", "loss_d_adv", "loss_mcl", "memory",
              "psnr_untrained", "psnr", "label_accuracy", "iter", "loss_d_penalty"]  # fmt: skip

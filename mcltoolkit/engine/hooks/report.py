@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,23 @@ from mmengine.runner import Runner
 
 from mcltoolkit.engine.agreement import of_all_ranks
 from mcltoolkit.engine.hooks.pictures import Collector
-from mcltoolkit.engine.hooks.samples import by_index, translate_again, values_by_index
+from mcltoolkit.engine.hooks.samples import (
+    DrawnSample,
+    by_index,
+    same_value,
+    translate_again,
+    values_by_index,
+)
+from mcltoolkit.errors import ToolkitError
 from mcltoolkit.files import write_json
-from mcltoolkit.layers.ranks import several_ranks
 from mcltoolkit.metrics.results import results_of, write_results
 from mcltoolkit.registry import HOOKS
-from mcltoolkit.structures import Prediction
 from mcltoolkit.visualization import prediction_grid, save_png, translation_report
 from mcltoolkit.visualization.extremes import Extremes, Shown, choose_extremes
-from mcltoolkit.visualization.record import NAME, write_record
-from mcltoolkit.visualization.scalars import Files, read_scalars
+from mcltoolkit.visualization.record import NAME, forget_record, write_record
+from mcltoolkit.visualization.scalars import Files, Series, read_scalars
+
+TRANSFER = "label_transfer.json"
 
 
 @HOOKS.register_module()
@@ -60,7 +68,7 @@ class ReportHook(Collector):
         self.facts = dict(facts or {})
         self.scalars_file = scalars_file
         self.config: Mapping[str, Any] = {}
-        self.names: list[str] = []
+        self.names: list[tuple[str, str]] = []
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Forget an earlier test's predictions."""
@@ -72,84 +80,114 @@ class ReportHook(Collector):
     ) -> None:
         """Keep the first predictions, and all names."""
         self._keep(outputs)
-        self.names += [prediction.name for prediction in outputs or []]
+        self.names += [(p.name, p.exemplar_name) for p in outputs or []]
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the files."""
-        names = by_index(runner, self.names)
+        tested = by_index(runner, self.names)
         values: dict[int, dict[str, float]] = {}
-        chosen: Extremes[int] = Extremes()
+        plan: tuple[Extremes[int], list[int], list[int]] = (Extremes(), [], [])
+        # the main process's first samples are here already, under their indices
+        found = dict(zip(_own(tested, len(self.kept)), self.kept, strict=False))
+        kept = [Shown(p, index=i) for i, p in found.items()] if tested else []
+        evaluated = runner.test_loop.evaluator.metrics
         if is_main_process():
-            values = values_by_index(names, runner.test_loop.evaluator.metrics)
-            chosen = choose_extremes(values)
-        chosen = of_all_ranks(chosen)[0]
-        first = list(names)[: self.samples]
-        # of several ranks the main process has only a part, of a shuffled order any samples
-        has_first = not several_ranks() and [p.name for p in self.kept] == [names[i] for i in first]
-        found = dict(zip(first, self.kept, strict=True)) if has_first else {}
-        wanted = [*first, *(i for group in chosen.groups.values() for i in group)]
-        missing = [index for index in dict.fromkeys(wanted) if index not in found]
-        found.update(translate_again(runner, names, missing))
+            in_order = sorted(tested, key=lambda index: tested[index].place)
+            values = values_by_index({i: tested[i].name for i in in_order}, evaluated)
+            chosen = choose_extremes(dict(sorted(values.items())))
+            first = list(tested)[: self.samples]
+            wanted = [*first, *(i for group in chosen.groups.values() for i in group)]
+            plan = (chosen, first, [i for i in dict.fromkeys(wanted) if i not in found])
+        extremes, first, missing = of_all_ranks(plan)[0]
+        again = translate_again(runner, tested, missing)
         if not is_main_process():
             return
-        if names:
-            first = [index for index in first if index in found]
-            self.kept = [found[index] for index in first]
-        of_first = [values.get(index, {}) for index in first]
+        by = extremes.by
+        found |= {
+            index: prediction
+            for index, prediction in again.items()
+            if same_value(prediction, by, values[index].get(by), evaluated)
+        }
+        shown = [Shown(found[i], index=i) for i in first if i in found]
+        # samples that cannot be had again: those of the test's beginning instead
+        shown = max(shown, kept, key=len) if tested else [Shown(p) for p in self.kept]
+        shown = [s if s.index is None else replace(s, values=values[s.index]) for s in shown]
         further = [
-            Shown(found[index], values.get(index, {}), (group,))
-            for group, indices in chosen.groups.items()
+            Shown(found[index], values.get(index, {}), (group,), index)
+            for group, indices in extremes.groups.items()
             for index in indices
             if index in found
         ]
-        self._write(runner, metrics or {}, of_first, further, chosen)
+        left_out = [tested[index].name for index in missing if index not in found]
+        self._write(runner, metrics or {}, shown, further, extremes, left_out)
         self.kept.clear()
 
     def _write(
         self,
         runner: Runner,
         metrics: Mapping[str, float],
-        values: list[dict[str, float]],
+        first: list[Shown],
         further: list[Shown],
         extremes: Extremes[int],
+        left_out: list[str],
     ) -> None:
         folder = Path(self.out_dir or runner.work_dir)
         folder.mkdir(parents=True, exist_ok=True)
         evaluated = runner.test_loop.evaluator.metrics
         results = results_of(evaluated, {name: float(value) for name, value in metrics.items()})
+        # an earlier test's files go first: they would stand beside this one's if it were stopped
+        forget_record(folder / NAME)
+        (folder / TRANSFER).unlink(missing_ok=True)
         write_results(folder / "metrics.json", results)
         per_class = _counts_by_class(evaluated)
         if per_class:
-            write_json(folder / "label_transfer.json", {str(k): v for k, v in per_class.items()})
+            write_json(folder / TRANSFER, {str(k): v for k, v in per_class.items()})
         info = runner.test_dataloader.dataset.metainfo
         palette, shown = info.get("palette"), info.get("shown_channels")
-        save_png(prediction_grid(self.kept, palette, shown), folder / "grid.png")
+        predictions = [sample.prediction for sample in first]
+        facts = dict(self.facts)
+        if left_out:
+            told = f"{', '.join(left_out)}: the data set gave another sample the second time"
+            runner.logger.warning(f"left out of the report's pictures: {told}")
+            facts["samples left out"] = told
+        save_png(prediction_grid(predictions, palette, shown), folder / "grid.png")
+        scalars = self._scalars(runner)
         translation_report(
             folder / "report.html",
-            self.kept,
+            predictions,
             {name: result.value for name, result in results.items()},
             palette=palette,
             classes=info.get("classes"),
-            scalars_file=self.scalars_file,
+            scalars=scalars,
             title=self.title,
-            facts=self.facts,
+            facts=facts,
             shown_channels=shown,
-            rows=max(len(self.kept), 1),
+            rows=max(len(predictions), 1),
             passports={name: result.passport for name, result in results.items()},
             further=further,
             extremes=extremes,
-            values=values,
+            values=[sample.values for sample in first],
             per_class=per_class,
         )
-        write_record(
-            folder / NAME,
-            _without_repeats(self.kept, values, further),
-            palette,
-            shown,
-            read_scalars(self.scalars_file) if self.scalars_file else {},
-            self.config,
-        )
+        record = _without_repeats([*first, *further])
+        write_record(folder / NAME, record, palette, shown, scalars, self.config)
         runner.logger.info(f"report: {folder / 'report.html'}")
+
+    def _scalars(self, runner: Runner) -> dict[str, Series]:
+        """The training's scalars; a broken file costs the curves, not the test."""
+        if not self.scalars_file:
+            return {}
+        try:
+            return read_scalars(self.scalars_file)
+        except ToolkitError as error:
+            runner.logger.warning(f"the report has no curves: {error}")
+            return {}
+
+
+def _own(tested: Mapping[int, DrawnSample], count: int) -> list[int]:
+    """Indices of the main process's first samples, in the order in which it had them."""
+    own = sorted((t.place, index) for index, t in tested.items() if t.rank == 0)
+    return [index for _, index in own[:count]]
 
 
 def _counts_by_class(metrics: Any) -> Mapping[int, Mapping[str, int]]:
@@ -157,15 +195,12 @@ def _counts_by_class(metrics: Any) -> Mapping[int, Mapping[str, int]]:
     return next(found, {})
 
 
-def _without_repeats(
-    kept: list[Prediction], values: list[dict[str, float]], further: list[Shown]
-) -> list[Shown]:
+def _without_repeats(shown: list[Shown]) -> list[Shown]:
     """Each sample once, with all groups that it belongs to."""
-    first = [Shown(p, values[i] if i < len(values) else {}) for i, p in enumerate(kept)]
-    merged: dict[tuple[str, str], Shown] = {}
-    for sample in (*first, *further):
-        key = (sample.prediction.name, sample.prediction.exemplar_name)
+    merged: dict[Any, Shown] = {}
+    for number, sample in enumerate(shown):
+        key = ("unknown", number) if sample.index is None else sample.index
         before = merged.get(key)
         groups = (*before.groups, *sample.groups) if before else sample.groups
-        merged[key] = Shown(sample.prediction, sample.values, tuple(dict.fromkeys(groups)))
+        merged[key] = replace(sample, groups=tuple(dict.fromkeys(groups)))
     return list(merged.values())

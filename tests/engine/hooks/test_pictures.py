@@ -14,6 +14,7 @@ from mcltoolkit.errors import ConfigError
 from mcltoolkit.files import write_json
 from mcltoolkit.visualization import condition_picture, prediction_grid
 from mcltoolkit.visualization.images import png_bytes
+from mcltoolkit.visualization.record import read_record
 
 
 class Told:
@@ -136,6 +137,34 @@ def test_a_test_leaves_metrics_grid_and_report(runner, predictions, tmp_path):
     assert predictions[2].name not in report
 
 
+def test_a_test_that_is_stopped_leaves_no_mixture_with_an_earlier_one(
+    runner, predictions, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    first, second = (ReportHook(out_dir=str(out), samples=2) for _ in range(2))
+    first.after_test_iter(runner, 0, outputs=predictions[:2])
+    first.after_test_epoch(runner, {"psnr": 1.0})
+    assert (out / "label_transfer.json").is_file()
+
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mcltoolkit.engine.hooks.report.write_results", stopped)
+    second.after_test_iter(runner, 0, outputs=predictions[2:])
+    with pytest.raises(KeyboardInterrupt):
+        second.after_test_epoch(runner, {"psnr": 2.0})
+    assert not (out / "label_transfer.json").exists()
+    assert not (out / "record" / "samples.json").exists()
+
+
+def test_samples_of_one_name_are_all_recorded(runner, predictions, tmp_path):
+    twins = [replace(p, name="twin", exemplar_name="") for p in predictions[:2]]
+    hook = ReportHook(out_dir=str(tmp_path / "out"), samples=2)
+    hook.after_test_iter(runner, 0, outputs=twins)
+    hook.after_test_epoch(runner, {})
+    assert [s.name for s in read_record(tmp_path / "out" / "record").samples] == ["twin", "twin"]
+
+
 def test_the_work_directory_is_the_reports_default_place(runner, predictions, tmp_path):
     hook = ReportHook()
     hook.after_test_iter(runner, 0, outputs=predictions[:1])
@@ -155,5 +184,5 @@ def test_values_that_json_cannot_hold_leave_the_old_file(tmp_path):
 @pytest.mark.parametrize("samples", [0, -3])
 @pytest.mark.parametrize("kind", [GridHook, ReportHook])
 def test_pictures_of_no_samples_are_refused(kind, samples):
-    with pytest.raises(ConfigError, match=f"{kind.__name__}.samples is {samples}; .*>= 1"):
+    with pytest.raises(ConfigError, match=f"samples is {samples}; .*>= 1"):
         kind(samples=samples)

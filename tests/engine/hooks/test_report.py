@@ -1,17 +1,29 @@
 """The report of a test: which samples it shows, and that they are those that were tested."""
 
 import json
+import random
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset
 
+from mcltoolkit.data.draws import Draw
 from mcltoolkit.engine.config import load_config
-from mcltoolkit.engine.hooks.samples import by_index, translate_again, values_by_index
+from mcltoolkit.engine.hooks import ReportHook
+from mcltoolkit.engine.hooks.samples import (
+    DrawnSample,
+    by_index,
+    translate_again,
+    values_by_index,
+)
 from mcltoolkit.engine.launch import test as run_test
+from mcltoolkit.errors import ConfigError
 from mcltoolkit.metrics.results import read_results
+from mcltoolkit.registry import DATA_SAMPLERS, DATASETS
+from mcltoolkit.structures import Sample
 from mcltoolkit.visualization.record import read_record
 
 OPTIONS = {"test_dataloader.dataset.length": 7}
@@ -82,25 +94,41 @@ def test_samples_without_truth_or_labels_are_not_ranked(tested):
 
 
 def loader(items, names=None):
-    data = [SimpleNamespace(name=n) for n in names or []]
+    data = [SimpleNamespace(name=n, exemplar_name="e") for n in names or []]
     return SimpleNamespace(sampler=items, dataset=data, collate_fn=lambda samples: samples)
+
+
+def named(names):
+    return [(name, "e") for name in names]
+
+
+def names_of(tested):
+    return {index: sample.name for index, sample in tested.items()}
 
 
 def test_names_go_to_their_index():
     runner = SimpleNamespace(test_dataloader=loader([2, 0, 1]))
-    assert by_index(runner, ["c", "a", "b"]) == {0: "a", 1: "b", 2: "c"}
-    assert by_index(runner, ["c", "a"]) == {}, "a stream that gave fewer cannot be told"
+    assert names_of(by_index(runner, named("cab"))) == {0: "a", 1: "b", 2: "c"}
+    assert by_index(runner, named("ca")) == {}, "a stream that gave fewer cannot be told"
     runner.test_dataloader = loader(iter([None, None]))
-    assert by_index(runner, ["a", "b"]) == {}
+    assert by_index(runner, named("ab")) == {}
+    draws = [Draw(1, 40), Draw(0, 41)]
+    runner.test_dataloader = loader(draws)
+    assert [t.item for t in by_index(runner, named("ba")).values()] == draws[::-1]
+    runner.test_dataloader.batch_sampler = [[1, 2], [0]]
+    assert names_of(by_index(runner, named("bca"))) == {0: "a", 1: "b", 2: "c"}
 
 
 def test_ranks_put_their_names_together(monkeypatch):
     module = "mcltoolkit.engine.hooks.samples.of_all_ranks"
-    monkeypatch.setattr(module, lambda ours: [ours, {1: "b", 3: "d", 0: "a"}])
+    other = [(1, ("b", "e")), (3, ("d", "e")), (0, ("padding", "e"))]
+    monkeypatch.setattr(module, lambda ours: [ours, other])
     runner = SimpleNamespace(test_dataloader=loader([0, 2, 4]))
-    assert by_index(runner, ["a", "c", "e"]) == dict(enumerate("abcde"))
+    tested = by_index(runner, named("ace"))
+    assert names_of(tested) == dict(enumerate("abcde"))
+    assert [(t.place, t.rank) for t in tested.values()] == [(0, 0), (1, 1), (2, 0), (3, 1), (4, 0)]
     monkeypatch.setattr(module, lambda ours: [ours, None])
-    assert by_index(runner, ["a", "c", "e"]) == {}
+    assert by_index(runner, named("ace")) == {}
 
 
 def test_values_of_samples_with_one_name_stay_apart():
@@ -116,9 +144,102 @@ def test_values_of_samples_with_one_name_stay_apart():
 
 def test_a_sample_that_is_another_the_second_time_is_left_out():
     model = SimpleNamespace(test_step=lambda samples: samples)
-    runner = SimpleNamespace(test_dataloader=loader([0, 1], ["a", "other"]), model=model)
-    found = translate_again(runner, {0: "a", 1: "b"}, [0, 1])
+    runner = SimpleNamespace(test_dataloader=loader([0, 1, 2], ["a", "other", "c"]), model=model)
+    tested = {
+        0: DrawnSample(0, "a", "e"),
+        1: DrawnSample(1, "b", "e"),
+        2: DrawnSample(2, "c", "another"),
+    }
+    found = translate_again(runner, tested, [0, 1, 2])
     assert {i: p.name for i, p in found.items()} == {0: "a"}
+
+
+@pytest.mark.parametrize("kind", ["SeededSampler", "DefaultSampler"])
+def test_a_shuffled_test_shows_what_it_measured(tested, kind):
+    sampler = {"test_dataloader.sampler": {"type": kind, "shuffle": True}}
+    check_pictures(tested("out", 2, **sampler), 2 + 4)
+
+
+def test_a_batch_sampler_decides_which_sample_came_when(tested):
+    @DATA_SAMPLERS.register_module(force=True)
+    class BackwardsForThisTest:
+        def __init__(self, sampler, batch_size, drop_last=False):
+            self.items, self.size = [*sampler][::-1], batch_size
+
+        def __iter__(self):
+            steps = range(0, len(self.items), self.size)
+            return iter([self.items[k : k + self.size] for k in steps])
+
+        def __len__(self):
+            return -(-len(self.items) // self.size)
+
+    chosen = {"test_dataloader.batch_sampler": {"type": "BackwardsForThisTest"}}
+    folder = tested("out", 1, **chosen)
+    check_pictures(folder, 1 + 4)
+    assert "first" in groups_of(folder)["test_000000"]
+
+
+def check_pictures(folder, least):
+    """Told PSNR and that of the pictures are the same, up to 8 bits."""
+    samples = read_record(folder / "record").samples
+    assert len(samples) >= least - 1, "one may be both"
+    for sample in samples:
+        output, truth = (
+            cv2.imread(str(sample.pictures[kind])).astype(float) / 255
+            for kind in ("output", "truth")
+        )
+        shown = -10 * np.log10(((output - truth) ** 2).mean())
+        assert shown == pytest.approx(sample.values["psnr"], abs=0.1)
+
+
+@DATASETS.register_module(force=True)
+class OtherEveryTimeForThisTest(Dataset):
+    """Draws from the global generator: an index gives another sample every time."""
+
+    metainfo = {}
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        image = (torch.rand(3, 1, 1) * 2 - 1).expand(3, 32, 32).clone()
+        labels = torch.full((32, 32), random.randrange(6))
+        return Sample(name=f"s{index}", exemplar=image, labels=labels, truth=image,
+                      exemplar_labels=labels, exemplar_name="", paired=True)  # fmt: skip
+
+
+def test_a_data_set_that_draws_anew_is_not_shown_with_other_values(tiny_config, tmp_path):
+    config = load_config(tiny_config, work_dir=str(tmp_path / "work"))
+    config.test_dataloader.dataset = dict(type="OtherEveryTimeForThisTest")
+    run_test(config, None, out_dir=str(tmp_path / "out"), samples=1)
+    check_pictures(tmp_path / "out", 1)
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "samples left out" in html
+    assert "the data set gave another sample the second time" in html
+
+
+def test_a_broken_log_of_the_training_costs_the_curves_not_the_test(tiny_config, tmp_path):
+    file = tmp_path / "scalars.json"
+    file.write_text('{"step": 1, "lo\n{"step": 2, "loss": 1.0}\n')
+    config = load_config(tiny_config, {"test_dataloader.dataset.length": 2},
+                         work_dir=str(tmp_path / "work"))  # fmt: skip
+    run_test(config, None, out_dir=str(tmp_path / "out"), scalars_file=file)
+    record = read_record(tmp_path / "out" / "record")
+    assert [s.index for s in record.samples] == [0, 1]
+    assert record.curves == {}
+    assert "<h2>Curves" not in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("samples", [0, -1])
+def test_a_report_of_no_samples_is_refused_before_the_test(tiny_config, tmp_path, samples):
+    config = load_config(tiny_config, work_dir=str(tmp_path / "work"))
+    for make in (
+        lambda: run_test(config, None, out_dir=str(tmp_path / "out"), samples=samples),
+        lambda: ReportHook(samples=samples),
+    ):
+        with pytest.raises(ConfigError, match=f"samples is {samples}; allowed are integers >= 1"):
+            make()
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_average_of_weights_is_what_the_samples_show(tested, tiny_config, tmp_path):

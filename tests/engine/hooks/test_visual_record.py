@@ -75,6 +75,20 @@ def test_without_scalars_there_are_no_curves(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_broken_file_of_an_earlier_run_does_not_end_a_training(tmp_path):
+    folder = tmp_path / "20200101_000000" / "vis_data"
+    folder.mkdir(parents=True)
+    (folder / "scalars.json").write_text('{"step": 1, "lo\n{"step": 2, "loss": 1.0}\n')
+    told = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcltoolkit.engine.hooks.pictures.print_log", lambda *a: told.append(a[0]))
+        hook = CurvesHook()
+        for _ in range(2):
+            hook.after_val_epoch(SimpleNamespace(work_dir=str(tmp_path)), {})
+    (message,) = told
+    assert "scalars.json, line 1" in message
+
+
 def test_every_config_draws_curves_and_places_metrics_at_their_step(root):
     config = Config.fromfile(root / "configs" / "_base_" / "runtime.py")
     types = [hook["type"] for hook in config.custom_hooks]
