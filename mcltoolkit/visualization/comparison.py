@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -30,6 +30,11 @@ BEST_TEXT = "The best value of a row is set in colour, where a metric has a bett
 PROTOCOL_TEXT = (
     "All values of a row were measured in the same way; how can be read in each run's own report."
 )
+OTHER_DATA = (
+    "The runs were tested on different data: their records have no sample in common. So their "
+    "values cannot be compared, and none is marked as the best."
+)
+SampleKey: TypeAlias = "tuple[int | None, str, str]"
 INTERNAL = ("work_dir", "load_from", "resume", "launcher", "filename")
 """Settings that tell where a run happened, not what it was."""
 
@@ -119,8 +124,10 @@ def comparison_report(
         raise ConfigError(f"{error} (`mcltoolkit report ... --without METRIC`)") from error
     report = Report(f"Comparison of {len(runs)} runs")
     report.add_lead(f"{', '.join(run.name for run in runs)}: each as it was tested.")
-    report.add_html("Metrics", _metrics_table(runs), f"{BEST_TEXT} {PROTOCOL_TEXT}")
-    _add_samples(report, runs, samples)
+    by_run, common = _in_common(runs)
+    text = f"{BEST_TEXT} {PROTOCOL_TEXT}" if common else OTHER_DATA
+    report.add_html("Metrics", _metrics_table(runs, bool(common)), text)
+    _add_samples(report, runs, by_run, common[:samples])
     panels = comparison_panels({run.name: run.record.curves for run in runs})
     if panels:
         report.add_panels(
@@ -175,13 +182,13 @@ def config_differences(runs: Sequence[TestedRun]) -> dict[str, list[Any]]:
     return found
 
 
-def _metrics_table(runs: Sequence[TestedRun]) -> str:
+def _metrics_table(runs: Sequence[TestedRun], compared: bool) -> str:
     names = sorted(dict.fromkeys(name for run in runs for name in run.results), key=_rank)
     rows = []
     for name in names:
         known = meaning(name)
         values = {r.name: r.results[name].value for r in runs if name in r.results}
-        best = best_runs(name, values)
+        best = best_runs(name, values) if compared else set()
         cells = "".join(
             f'<td class="value{" best" if run.name in best else ""}" '
             f'title="{escape(repr(values.get(run.name)))}">'
@@ -224,13 +231,24 @@ def _table(head: Sequence[str], rows: Sequence[str]) -> str:
     )
 
 
-def _add_samples(report: Report, runs: Sequence[TestedRun], count: int) -> None:
+def _in_common(
+    runs: Sequence[TestedRun],
+) -> tuple[list[dict[SampleKey, RecordedSample]], list[SampleKey]]:
+    """Samples of each run by index, name and exemplar, and the keys that all runs have."""
     placed = all(s.index is not None for run in runs for s in run.record.samples)
     by_run = [
         {(s.index if placed else None, s.name, s.exemplar): s for s in run.record.samples}
         for run in runs
     ]
-    common = [key for key in by_run[0] if all(key in found for found in by_run[1:])][:count]
+    return by_run, [key for key in by_run[0] if all(key in found for found in by_run[1:])]
+
+
+def _add_samples(
+    report: Report,
+    runs: Sequence[TestedRun],
+    by_run: Sequence[Mapping[SampleKey, RecordedSample]],
+    common: Sequence[SampleKey],
+) -> None:
     if not common:
         report.add_text(
             "The records of these runs have no sample in common: their test sets, or the "

@@ -119,6 +119,10 @@ def test_runs_without_a_common_sample_are_told(make_test, tmp_path):
     two = make_test("two", {"psnr": 21.0}, ("a", "b"))
     html = comparison_report(read_tests([one, two]), tmp_path / "compare.html").read_text()
     assert "no sample in common" in html
+    assert "value best" not in html, "values of different data have no winner"
+    three = make_test("three", {"psnr": 21.0})
+    html = comparison_report(read_tests([one, three]), tmp_path / "compare.html").read_text()
+    assert html.count("value best") == 1
     assert "The configs are the same" in html
 
 
