@@ -212,6 +212,7 @@ def image_grid(
 
 
 GRID_COLUMNS = ("condition", "exemplar", "warped", "output", "truth")
+OWN_IMAGE = "own image"
 
 
 def prediction_pictures(
@@ -235,7 +236,8 @@ def prediction_grid(
     palette: Palette | None = None,
     shown_channels: Sequence[int] | None = None,
 ) -> Picture:
-    """One row a prediction: condition, exemplar, warped exemplar, output and, where known, truth.
+    """One row a prediction: condition, exemplar, warped exemplar, output and, where known, the
+    truth, or, where the exemplar has another style, the condition's own image.
 
     Args:
         palette, shown_channels: see `paint_condition`.
@@ -244,12 +246,15 @@ def prediction_grid(
         DataError: no predictions, or a label without a colour.
     """
     rows = [prediction_pictures(p, palette, shown_channels) for p in predictions]
-    columns = len(GRID_COLUMNS)
-    if all(row[-1] is None for row in rows):
-        columns -= 1
+    captions = list(GRID_COLUMNS)
+    kinds = {p.paired for p, row in zip(predictions, rows, strict=True) if row[-1] is not None}
+    if not kinds:
+        captions.pop()
+    elif False in kinds:
+        captions[-1] = OWN_IMAGE if kinds == {False} else f"{captions[-1]} / {OWN_IMAGE}"
     return image_grid(
-        [row[:columns] for row in rows],
-        GRID_COLUMNS[:columns],
+        [row[: len(captions)] for row in rows],
+        captions,
         [prediction.name for prediction in predictions],
     )
 

@@ -9,7 +9,7 @@ from mcltoolkit.data.palette import class_palette
 from mcltoolkit.visualization.colours import Palette, as_palette
 from mcltoolkit.visualization.extremes import RANKED_BY, Extremes, Shown
 from mcltoolkit.visualization.glossary import meaning, write_number
-from mcltoolkit.visualization.images import GRID_COLUMNS, prediction_pictures
+from mcltoolkit.visualization.images import GRID_COLUMNS, OWN_IMAGE, prediction_pictures
 from mcltoolkit.visualization.report import Bar, Report
 from mcltoolkit.visualization.sheets import shrink
 
@@ -102,7 +102,7 @@ def add_translations(
         ]
         columns = list(GRID_COLUMNS)
         if not prediction.paired:
-            columns[-1] = "own image"
+            columns[-1] = OWN_IMAGE
         pictures.append(row if row[-1] is not None else row[:-1])
         captions.append(columns)
         names.append(_heading(sample))

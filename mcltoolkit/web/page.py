@@ -175,4 +175,4 @@ def _facts(desk: Desk) -> str:
     model, (height, width) = desk.model, desk.size
     kind = f"{model.channels} classes" if desk.draws else f"{model.channels} channels"
     name = html.escape(Path(model.checkpoint).name)
-    return f"{name} · {kind} · {width} x {height} pixels · {model.device.type.upper()}"
+    return f"{name} · {kind} · {height} x {width} pixels · {model.device.type.upper()}"

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.visualization import images
 from mcltoolkit.visualization.images import (
     GAP,
     colour_labels,
@@ -180,3 +181,19 @@ def test_save_png_keeps_the_old_file_when_it_cannot_write(tmp_path: Path, monkey
         save_png(np.ones((2, 2, 3), np.uint8), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("paired", "said"),
+    [([True, True], "truth"), ([False, False], "own image"), ([True, False], "truth / own image")],
+)
+def test_the_last_column_says_whether_it_is_the_right_answer(
+    make_predictions, monkeypatch, paired, said
+) -> None:
+    predictions = make_predictions(torch.arange(24).repeat(2, 1))[:2]
+    for prediction, is_paired in zip(predictions, paired, strict=True):
+        prediction.paired = is_paired
+    seen = []
+    monkeypatch.setattr(images, "image_grid", lambda rows, captions, names: seen.extend(captions))
+    prediction_grid(predictions, PALETTE)
+    assert seen[-1] == said
