@@ -59,7 +59,11 @@ def test_a_training_and_its_test_leave_the_files_of_the_page(work):
     tables = re.findall(r"^\| `([^`]+)`", PAGE, re.MULTILINE)
     assert len(tables) == 9
     for name in tables:
-        pattern = name.replace("_NNNNNN.", "_" + "[0-9]" * 6 + ".").replace("TIMESTAMP", "[0-9]*").rstrip("/")
+        pattern = (
+            name.replace("_NNNNNN.", "_" + "[0-9]" * 6 + ".")
+            .replace("TIMESTAMP", "[0-9]*")
+            .rstrip("/")
+        )
         found = [*(work / "scenes").glob(pattern), *(work / "scenes" / "test").glob(pattern)]
         assert found, name
     lines = (work / "scenes" / "test" / "report.html").read_text()
