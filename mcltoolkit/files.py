@@ -1,7 +1,8 @@
-"""Writing files whole or not at all, so that a killed process leaves no half a file."""
+"""Files written whole or not at all, so that a killed process leaves no half a file; their hash."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -65,6 +66,15 @@ def write_json(path: str | os.PathLike[str], values: Mapping[str, Any]) -> Path:
     """Write `values`, sorted by key, as `write_atomically` does."""
     text = json.dumps(values, indent=2, sort_keys=True) + "\n"
     return write_atomically(path, text.encode())
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file, in hexadecimal; read in blocks, since weights are large."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def check_place(path: str | os.PathLike[str]) -> None:

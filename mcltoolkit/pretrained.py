@@ -5,7 +5,6 @@ What needs them never goes on without them, and never with others than the named
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,6 +15,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mcltoolkit.errors import WeightsError
+from mcltoolkit.files import sha256_of
 
 DOWNLOADS = ("torchvision", "torch-fidelity")
 """Settings that name a library's download; a file of that name is not looked at."""
@@ -130,11 +130,7 @@ def fingerprint(weights: str, seed: int = 0, address: str = "") -> str:
     path = Path(weights).expanduser()
     if address and weights in DOWNLOADS:
         path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(address).path).name)
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            found.update(block)
-    return found.hexdigest()
+    return sha256_of(path)
 
 
 def some(names: Iterable[object]) -> str:

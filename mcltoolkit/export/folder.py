@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,13 +19,12 @@ from mcltoolkit.export.signature import Signature, signature_of
 from mcltoolkit.export.terms import data_set, terms
 from mcltoolkit.export.torch_program import open_program, write_program
 from mcltoolkit.export.verify import CASES, TOLERANCE, check_tolerance, deviations
-from mcltoolkit.files import write_atomically
+from mcltoolkit.files import sha256_of, write_atomically
 from mcltoolkit.inference.checkpoint import load_model
 from mcltoolkit.inference.model import TranslationModel
 
 FORMATS = ("onnx", "torch-export")
 ONNX_FILE, PROGRAM_FILE = "model.onnx", "model.pt2"
-_BLOCK = 1 << 20
 
 
 def export_model(
@@ -137,17 +135,9 @@ def _verified(
         "tolerance": tolerance,
         "batches": sorted({batch for _, batch in CASES}),
         "files": {
-            path.name: {"sha256": _digest(path), "bytes": path.stat().st_size} for path in written
+            path.name: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for path in written
         },
     }
-
-
-def _digest(path: Path) -> str:
-    total = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            total.update(block)
-    return total.hexdigest()
 
 
 def _read_metrics(path: str | Path) -> Mapping[str, Any]:
@@ -175,6 +165,6 @@ def _facts(
         "networks": ", ".join(f"{parts[key]}" for key in shown if key in parts),
         "data set": dataset.get("type", "unknown" if task is None else f"CoCosNet's {task}"),
         "training steps": meta.get("iter", "unknown"),
-        "checkpoint (SHA-256)": f"`{_digest(Path(checkpoint))}`",
+        "checkpoint (SHA-256)": f"`{sha256_of(checkpoint)}`",
     }
     return facts, None if task is None else str(task)

@@ -16,10 +16,7 @@ from mcltoolkit.inference.exemplars import Exemplar
 from mcltoolkit.inference.inputs import Source, source_name
 from mcltoolkit.inference.model import TranslationModel
 from mcltoolkit.inference.pipeline import Request, run
-from mcltoolkit.inference.requests import (
-    check_regions,
-    check_weights,
-)
+from mcltoolkit.inference.requests import check_regions, check_weights
 from mcltoolkit.inference.result import TranslationResult
 from mcltoolkit.inference.sizes import check_size
 from mcltoolkit.inference.steady import Steadier

@@ -53,8 +53,8 @@ class LPIPSDiversity(LPIPSMetric):
     `lpips_diversity`.
 
     Samples of one `group`, or of one name where they have no group, are outputs of one condition.
-    Outputs are collected from all ranks as 8-bit
-    images, which is also what is compared: 0.2 MB a sample at 256 x 256.
+    Outputs are collected from all ranks as 8-bit images, which is also what is compared: 0.2 MB a
+    sample at 256 x 256.
 
     Args:
         weights: of the backbone: path, `torchvision` or `random`; required.

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError, WeightsError, near_matches
+from mcltoolkit.files import sha256_of
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIDE = 224
@@ -206,12 +207,9 @@ def _load(network: nn.Module, path: Path, optional: Iterable[str], spec: str) ->
 
 def _digest(network: nn.Module, weights: str) -> str:
     """Of the file, as `sha256sum` prints it, or of the values where there is no file."""
-    digest = hashlib.sha256()
     if weights not in ("pretrained", "random"):
-        with Path(weights).expanduser().open("rb") as file:
-            while part := file.read(2**20):
-                digest.update(part)
-        return digest.hexdigest()
+        return sha256_of(Path(weights).expanduser())
+    digest = hashlib.sha256()
     for name, value in network.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
