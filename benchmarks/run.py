@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FRESH = 300.0  # seconds for which a measured rate of the machine stands
 SHARE_OF_MEMORY = 0.8
 FORMS = ("fast", "plain")
-# glibc hands every larger block back when it is freed, so that the kernel's mark counts what is held
+# glibc gives every larger block back once it is freed: the kernel counts what is held, no more
 EXACT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
