@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.cases import Case, Place, Work
+from mcltoolkit import ops
+from mcltoolkit.correspondence import CosineCorrespondence
 from mcltoolkit.correspondence.match import CosineMatch
 from mcltoolkit.layers import NonLocalAttention, unit_length
 from mcltoolkit.layers.conv import Conv, spectral
@@ -18,6 +20,7 @@ from mcltoolkit.losses.marginal import marginal_contrastive
 GRIDS = (32, 64, 128, 256)
 GIB = 2**30
 LABELS = 151
+CLASSES, SIDE = (12, 50, 100, 151), 256
 
 
 def cases() -> Iterator[Case]:
@@ -47,6 +50,14 @@ def _of_match() -> Iterator[Case]:
             quick=grid == 32, plain_gb=9 * 4 * n * n / GIB,
         )  # fmt: skip
     for grid in GRIDS:
+        n = grid**2
+        yield Case(
+            f"match-3x3/256/{grid}", "parts", _match_squares(grid, 256),
+            ("match of 3x3 neighbourhoods", "grid", grid),
+            operations=6.0 * n * n * (9 * 256 + 3),
+            quick=grid == 32, plain_gb=6 * 4 * n * n / GIB, fast_gb=6 * 4 * n * 9 * 256 / GIB,
+        )  # fmt: skip
+    for grid in GRIDS:
         n, keys = grid**2, (grid // 2) ** 2
         yield Case(
             f"attention/{grid}", "parts", _attention(grid, 128), ("attention", "grid", grid),
@@ -71,10 +82,17 @@ def _of_losses() -> Iterator[Case]:
 
 
 def _of_convolutions() -> Iterator[Case]:
+    for classes in CLASSES:
+        yield Case(
+            f"one-hot/{classes}/{SIDE}", "parts", _one_hot(classes, SIDE, 128),
+            ("one-hot convolution", "classes", classes),
+            operations=4.0 * 9 * classes * 128 * SIDE**2, quick=classes in (12, 151),
+        )  # fmt: skip
+    for channels, side in ((64, 256), (1024, 16)):
+        yield Case(f"modulate/{channels}/{side}", "parts", _modulate(channels, side), quick=True)
     for channels, side in ((512, 64), (1024, 16)):
         yield Case(
             f"spectral/{channels}/{side}", "parts", _spectral(channels, side),
-            ("spectral convolution", "channels", channels),
             operations=6.0 * 9 * channels**2 * side**2, quick=True,
         )  # fmt: skip
 
@@ -89,6 +107,26 @@ def _match(grid: int, width: int, values: int) -> Callable[[Place], Work]:
             match = CosineMatch(ours, theirs, (grid, grid), (grid, grid))
             with _autocast(place):
                 loss = match.warp(kept).square().mean()
+            _backward(loss, ours, theirs)
+            return loss.detach()
+
+        return work
+
+    return make
+
+
+def _match_squares(grid: int, width: int) -> Callable[[Place], Work]:
+    """The whole of a published match: embedding, 3x3 neighbourhoods, centring, softmax, warp."""
+
+    def make(place: Place) -> Work:
+        part = CosineCorrespondence(width, LABELS, embed=width, blocks=0).to(place.device)
+        first, noise = (_random(place, 1, width, grid, grid) for _ in range(2))
+        ours, theirs = first.requires_grad_(), (first + 0.5 * noise).detach().requires_grad_()
+        colours = _random(place, 1, 3, grid**2)
+
+        def work() -> Tensor:
+            with _autocast(place):
+                loss = part.make_match(ours, theirs).warp(colours).square().mean()
             _backward(loss, ours, theirs)
             return loss.detach()
 
@@ -175,6 +213,42 @@ def _spectral(channels: int, side: int) -> Callable[[Place], Work]:
             work()  # each pass takes a step of the power iteration: results are not to be compared
 
         return unlike_itself
+
+    return make
+
+
+def _one_hot(classes: int, side: int, out_channels: int) -> Callable[[Place], Work]:
+    """The convolution of a label map, and the gradient of its weight."""
+
+    def make(place: Place) -> Work:
+        coarse = torch.rand(1, 1, side // 8, side // 8, device=place.device) * classes
+        ids = functional.interpolate(coarse, (side, side))[:, 0].long()
+        weight = _random(place, out_channels, classes, 3, 3).mul_(0.02).requires_grad_()
+
+        def work() -> Tensor:
+            with _autocast(place):
+                loss = ops.one_hot_conv2d(ids, weight, padding=1).float().square().mean()
+            _backward(loss, weight)
+            return loss.detach()
+
+        return work
+
+    return make
+
+
+def _modulate(channels: int, side: int) -> Callable[[Place], Work]:
+    """Positional norm, scale, shift and activation of a SPADE layer."""
+
+    def make(place: Place) -> Work:
+        features = _random(place, 1, channels, side, side).requires_grad_()
+        both = _random(place, 1, 2 * channels, side, side).requires_grad_()
+
+        def work() -> Tensor:
+            loss = ops.modulate(features, both, slope=0.2).float().square().mean()
+            _backward(loss, features, both)
+            return loss.detach()
+
+        return work
 
     return make
 

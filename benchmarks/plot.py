@@ -11,18 +11,13 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from mcltoolkit.visualization.curves import COLOURS, MUTED
 
 FORMS = {"plain": COLOURS[1], "fast": COLOURS[0]}
 MEASURES = {"seconds": "time", "memory_mb": "extra memory"}
-ALONG = {
-    "grid": ("positions of the match N", lambda value: value**2),
-    "batch": ("batch", lambda value: value),
-    "classes": ("classes", lambda value: value),
-    "channels": ("channels", lambda value: value),
-}
+ALONG = {"grid": "positions N", "batch": "batch", "classes": "classes"}
 
 
 @dataclass
@@ -51,7 +46,7 @@ def series_of(results: Mapping[str, Any], group: str) -> list[Series]:
             continue
         key = (about["title"], about["along"])
         series = found.setdefault(key, Series(*key))
-        place = ALONG[about["along"]][1](about["value"])
+        place = about["value"] ** (2 if about["along"] == "grid" else 1)
         for form in FORMS:
             figures = case.get(form, {})
             for measure, name in (("seconds", "median_seconds"), ("memory_mb", "memory_mb")):
@@ -86,13 +81,15 @@ def _draw(axes: Axes, lines: Mapping[str, Mapping[int, float]], along: str, meas
     places = sorted({place for points in lines.values() for place in points})
     values = [value for points in lines.values() for value in points.values()]
     axes.set_xlim(places[0] / 1.25, places[-1] * (places[-1] / places[0]) ** 0.3)
-    axes.set_ylim(min(values) / 1.8, max(values) * 1.8)
+    low, high = min(values) / 1.8, max(values) * 1.8
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
     axes.xaxis.set_major_locator(FixedLocator(places))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _place(value, along)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _amount(value, measure)))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(ALONG[along][0], fontsize=9, color=MUTED)
+    axes.set_xlabel(ALONG[along], fontsize=9, color=MUTED)
     axes.tick_params(which="both", colors=MUTED, labelsize=9, length=0)
     axes.grid(color=MUTED, alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -100,18 +97,21 @@ def _draw(axes: Axes, lines: Mapping[str, Mapping[int, float]], along: str, meas
 
 
 def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
-    """Names of the curves, right of their last points, apart where these lie close."""
+    """Names of the curves, right of their last points; apart where these lie close, and above a
+    curve that ends before the other."""
+    furthest = max(place for place, _ in ends.values())
     order = sorted(ends, key=lambda form: ends[form][1])
     near = len(ends) == 2 and ends[order[1]][1] < 1.6 * ends[order[0]][1]
-    near = near and len({place for place, _ in ends.values()}) == 1
     for index, form in enumerate(order):
-        shift = (-6, 6)[index] if near else 0
-        axes.annotate(form, ends[form], (6, shift), textcoords="offset points", va="center",
+        at, side = (6, (-6, 6)[index] if near else 0), "left"
+        if ends[form][0] < furthest:
+            at, side = (0, 11), "right"
+        axes.annotate(form, ends[form], at, textcoords="offset points", va="center", ha=side,
                       fontsize=10, fontweight="bold", color=FORMS[form])  # fmt: skip
 
 
-def _count(value: float) -> str:
-    return f"{value:.0f}" if value < 10_000 else f"{value / 1000:.0f}k"
+def _place(value: float, along: str) -> str:
+    return f"{round(value**0.5)}²" if along == "grid" else f"{value:.0f}"
 
 
 def _amount(value: float, measure: str) -> str:
