@@ -122,7 +122,7 @@ def show(found: Sequence[Change], tolerance: float, everything: bool) -> None:
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--by", nargs="+", choices=KINDS, default=["time", "memory"])
     parser.add_argument("--all", action="store_true", help="show what did not regress, too")
     parser.add_argument("--accept", action="store_true", help="store the new ratios in OLD")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     if options.tolerance < 0:
         raise ConfigError(f"--tolerance is {options.tolerance}; allowed is 0 or more")
     new, stored = read_results(options.new), Path(options.old)
@@ -142,7 +142,7 @@ def main() -> None:
             check_alike(old, new, (options.old, options.new))
         write_json(stored, accepted(old, new))
         print(f"{stored}: {len(accepted(old, new)['cases'])} cases")
-        return
+        return 0
     old = read_results(stored)
     check_alike(old, new, (options.old, options.new))
     found = list(changes(old, new, options.by))
@@ -158,8 +158,8 @@ def main() -> None:
         f"{len(found)} ratios compared, {len(worse)} over {options.tolerance:.0%} worse; "
         f"{apart} cases in one file alone"
     )
-    sys.exit(1 if worse else 0)
+    return 1 if worse else 0
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    run_tool(lambda: sys.exit(main()))
