@@ -100,6 +100,17 @@ class Context:
         batch, _, height, width = self.pieces[0].shape
         return torch.Size((batch, sum(p.shape[1] for p in self.pieces), height, width))
 
+    @property
+    def simplest(self) -> Tensor | Context:
+        """The tensor, where it is one dense piece; else itself."""
+        first = self.pieces[0]
+        return first if len(self.pieces) == 1 and isinstance(first, Tensor) else self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pieces are."""
+        return self.pieces[0].device
+
     def at(self, size: Size, dtype: torch.dtype = torch.float32) -> Context:
         """Resized to (h, w) with nearest and made ready to be convolved; computed once a size.
 
@@ -122,6 +133,11 @@ class Context:
 def as_dense(given: Tensor | OneHot, dtype: torch.dtype = torch.float32) -> Tensor:
     """The dense map, (B, C, H, W); of `dtype` where it is made of ids."""
     return given.dense(dtype) if isinstance(given, OneHot) else given
+
+
+def sample_of(given: Tensor | OneHot, index: int) -> Tensor | OneHot:
+    """The map (C, H, W) of one sample of a batch."""
+    return OneHot(given.ids[index], given.channels) if isinstance(given, OneHot) else given[index]
 
 
 def cat_samples(maps: Sequence[Tensor | OneHot]) -> Tensor | OneHot:
