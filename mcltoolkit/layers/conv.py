@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import register_parametrization
 
+from mcltoolkit.context import Context
+from mcltoolkit.layers.context_conv import context_conv2d
 from mcltoolkit.layers.padding import reflect_pad
 from mcltoolkit.layers.precision import without_autocast
 
@@ -41,12 +43,15 @@ class Conv(nn.Conv2d):
         )
         self.reflect = reflect
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in, H, W) -> (B, out, H', W')."""
+    def forward(self, x: Tensor | Context) -> Tensor:
+        """(B, in, H, W), dense or in pieces -> (B, out, H', W')."""
         # reading a spectrally normalised weight runs the power iteration: autocast would
         # do its matrix-vector products in half precision
         with without_autocast(x):
             weight = self.weight
+        if isinstance(x, Context):
+            stride, padding, dilation = self.stride[0], int(self.padding[0]), self.dilation[0]
+            return context_conv2d(x, weight, self.bias, stride, padding, dilation, self.reflect)
         x = reflect_pad(x, self.reflect)
         return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation)
 
