@@ -15,6 +15,7 @@ def modulate(
     norm: str = "pono",
     eps: float = 1e-5,
     slope: float | None = None,
+    pad: int = 0,
 ) -> Tensor:
     if beta is None:
         gamma, beta = gamma.chunk(2, dim=1)
@@ -26,4 +27,5 @@ def modulate(
     result = normal * (1 + gamma.to(full)) + beta.to(full)
     if slope is not None:
         result = F.leaky_relu(result, slope)
-    return result.to(torch.promote_types(x.dtype, gamma.dtype))
+    result = result.to(torch.promote_types(x.dtype, gamma.dtype))
+    return F.pad(result, (pad, pad, pad, pad), mode="reflect") if pad else result

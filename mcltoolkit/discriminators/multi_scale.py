@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit import ops
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.layers import Conv, NonLocalAttention, build_norm, init_weights, spectral
+from mcltoolkit.layers import Conv, ConvNorm, NonLocalAttention, build_norm, init_weights, spectral
 from mcltoolkit.registry import DISCRIMINATORS
 from mcltoolkit.structures import DiscriminatorPass
 
@@ -56,7 +57,7 @@ class PatchDiscriminator(nn.Module):
                 padding=_PAD,
                 bias=False,
             )
-            self.stages.append(nn.Sequential(spectral(conv), build_norm(norm, widths[index])))
+            self.stages.append(ConvNorm(spectral(conv), build_norm(norm, widths[index]), slope))
         self.stages.append(Conv(widths[-1], 1, _KERNEL, 1, padding=_PAD))
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -67,8 +68,8 @@ class PatchDiscriminator(nn.Module):
             if index == last - 1 and self.attention is not None:
                 x = self.attention(x)
             x = stage(x)
-            if index != last:
-                x = F.leaky_relu(x, self.slope)
+            if index == 0:
+                x = ops.leaky_relu(x, self.slope)
             outputs.append(x)
         return outputs
 

@@ -8,7 +8,7 @@ from benchmarks.plain.modulate import modulate as plain
 from mcltoolkit import ops
 
 module = importlib.import_module("mcltoolkit.ops.modulate")
-CASES = list(product(("pono", "none"), (None, 0.2, 0.0)))
+CASES = list(product(("pono", "none"), (None, 0.2, 0.0), (0, 1, 2)))
 FORMS = (torch.contiguous_format, torch.channels_last)
 
 
@@ -24,17 +24,22 @@ def inputs(dtype=torch.float32, size=(2, 6, 5, 7), form=torch.contiguous_format)
     ]
 
 
+def padded_noise(x, pad):
+    batch, channels, height, width = x.shape
+    return torch.randn(batch, channels, height + 2 * pad, width + 2 * pad)
+
+
 def gradients(function, values, weights, **settings):
     out = function(*values, **settings)
     return out.detach(), torch.autograd.grad((out * weights).sum(), values)
 
 
-@pytest.mark.parametrize(("norm", "slope"), CASES)
+@pytest.mark.parametrize(("norm", "slope", "pad"), CASES)
 @pytest.mark.parametrize("form", FORMS)
-def test_it_is_the_plain_formula(norm, slope, form):
+def test_it_is_the_plain_formula(norm, slope, pad, form):
     values = inputs(form=form)
-    weights = torch.randn(values[0].shape)
-    settings = {"norm": norm, "slope": slope}
+    weights = padded_noise(values[0], pad)
+    settings = {"norm": norm, "slope": slope, "pad": pad}
     out, found = gradients(ops.modulate, values, weights, **settings)
     expected, wanted = gradients(plain, values, weights, **settings)
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
@@ -43,23 +48,25 @@ def test_it_is_the_plain_formula(norm, slope, form):
     assert all(g.is_contiguous(memory_format=form) for g in found)
 
 
-@pytest.mark.parametrize(("norm", "slope"), CASES)
+@pytest.mark.parametrize(("norm", "slope", "pad"), CASES)
 @pytest.mark.parametrize("form", FORMS)
-def test_scale_and_shift_in_one_map(norm, slope, form):
+def test_scale_and_shift_in_one_map(norm, slope, pad, form):
     x, gamma, beta = inputs(form=form)
     both = torch.cat([gamma, beta], 1).detach().requires_grad_()
-    weights = torch.randn(x.shape)
-    out, found = gradients(ops.modulate, (x, both), weights, norm=norm, slope=slope)
-    expected, wanted = gradients(plain, (x, gamma, beta), weights, norm=norm, slope=slope)
+    weights = padded_noise(x, pad)
+    out, found = gradients(ops.modulate, (x, both), weights, norm=norm, slope=slope, pad=pad)
+    expected, wanted = gradients(plain, (x, gamma, beta), weights, norm=norm, slope=slope, pad=pad)
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found[0], wanted[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found[1], torch.cat(wanted[1:], 1), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("norm", "slope"), CASES)
-def test_gradient(norm, slope):
-    values = inputs(torch.float64, (2, 3, 3, 2))
-    assert torch.autograd.gradcheck(lambda *v: ops.modulate(*v, norm=norm, slope=slope), values)
+@pytest.mark.parametrize(("norm", "slope", "pad"), CASES)
+def test_gradient(norm, slope, pad):
+    values = inputs(torch.float64, (2, 3, 3, 4))
+    assert torch.autograd.gradcheck(
+        lambda *v: ops.modulate(*v, norm=norm, slope=slope, pad=pad), values
+    )
 
 
 @pytest.mark.parametrize("asked", [(0,), (1,), (2,), (1, 2)])
@@ -105,28 +112,33 @@ def test_what_is_kept_for_backward_is_small():
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        ops.modulate(x, torch.cat([gamma, beta], 1), slope=0.2)
-    own = sum(size for place, size in kept.items() if place != x.untyped_storage().data_ptr())
-    assert own == gamma.nbytes + gamma.numel() + 2 * 4 * 32 * 32  # gamma, signs, moments
+        out = ops.modulate(x, torch.cat([gamma, beta], 1), slope=0.2, pad=1)
+    for tensor in (x, out):  # kept by others anyway
+        kept.pop(tensor.untyped_storage().data_ptr())
+    assert sum(kept.values()) == gamma.nbytes + 2 * 4 * 32 * 32  # gamma, moments
 
 
 def test_an_exported_graph_has_no_blocks():
     class Layer(torch.nn.Module):
         def forward(self, x, gamma, beta):
-            return ops.modulate(x, gamma, beta, slope=0.2)
+            return ops.modulate(x, gamma, beta, slope=0.2, pad=1)
 
     values = tuple(v.detach() for v in inputs())
     batch = torch.export.Dim("batch", min=1)
     sizes = ({0: batch},) * 3
     program = torch.export.export(Layer(), values, dynamic_shapes=sizes, strict=False)
-    assert len(program.graph.nodes) < 25
+    assert len(program.graph.nodes) < 40
     others = tuple(v.detach() for v in inputs(size=(3, 6, 5, 7)))
-    torch.testing.assert_close(program.module()(*others), plain(*others, slope=0.2))
+    torch.testing.assert_close(program.module()(*others), plain(*others, slope=0.2, pad=1))
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [({"norm": "batch"}, "allowed are pono, none"), ({"slope": -0.1}, "allowed is None, 0 or")],
+    [
+        ({"norm": "batch"}, "allowed are pono, none"),
+        ({"slope": -0.1}, "allowed is None, 0 or"),
+        ({"pad": 5}, "0 to less than 5"),
+    ],
 )
 def test_settings_that_are_not_allowed(settings, said):
     with pytest.raises(ValueError, match=said):
