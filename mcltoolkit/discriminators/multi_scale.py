@@ -8,9 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcltoolkit import ops
+<<<<<<< HEAD
 from mcltoolkit.context import FEW_CHANNELS, Context, OneHot, as_dense
+=======
+>>>>>>> layers
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.layers import Conv, NonLocalAttention, build_norm, init_weights, spectral
+from mcltoolkit.layers import Conv, ConvNorm, NonLocalAttention, build_norm, init_weights, spectral
 from mcltoolkit.registry import DISCRIMINATORS
 from mcltoolkit.structures import DiscriminatorPass
 
@@ -58,7 +61,7 @@ class PatchDiscriminator(nn.Module):
                 padding=_PAD,
                 bias=False,
             )
-            self.stages.append(nn.Sequential(spectral(conv), build_norm(norm, widths[index])))
+            self.stages.append(ConvNorm(spectral(conv), build_norm(norm, widths[index]), slope))
         self.stages.append(Conv(widths[-1], 1, _KERNEL, 1, padding=_PAD))
 
     def forward(self, x: Tensor | Context) -> list[Tensor]:
@@ -68,11 +71,19 @@ class PatchDiscriminator(nn.Module):
         outputs: list[Tensor] = [seen]
         for index, stage in enumerate(self.stages[1:], 1):
             if index == last - 1 and self.attention is not None:
+<<<<<<< HEAD
                 seen = self.attention(seen)
             seen = stage(seen)
             if index != last:
                 seen = F.leaky_relu(seen, self.slope)
             outputs.append(seen)
+=======
+                x = self.attention(x)
+            x = stage(x)
+            if index == 0:
+                x = ops.leaky_relu(x, self.slope)
+            outputs.append(x)
+>>>>>>> layers
         return outputs
 
     def score_size(self, size: int) -> int:

@@ -8,8 +8,9 @@ row or column repeats itself: the convention of `numpy.pad(mode='reflect')`.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from mcltoolkit import ops
 
 
 def reflect_pad(x: Tensor, pad: int) -> Tensor:
@@ -19,8 +20,13 @@ def reflect_pad(x: Tensor, pad: int) -> Tensor:
     """
     if pad == 0:
         return x
+<<<<<<< HEAD
     if min(x.shape[-2:]) > pad and x.is_floating_point():
         return F.pad(x, (pad, pad, pad, pad), mode="reflect")
+=======
+    if min(x.shape[-2:]) > pad:
+        return ops.reflect_pad(x, pad)
+>>>>>>> layers
     for dim in (-2, -1):
         x = x.index_select(dim, _reflected(x.shape[dim], pad, x.device))
     return x
