@@ -8,10 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcltoolkit import ops
-<<<<<<< HEAD
 from mcltoolkit.context import FEW_CHANNELS, Context, OneHot, as_dense
-=======
->>>>>>> layers
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers import Conv, ConvNorm, NonLocalAttention, build_norm, init_weights, spectral
 from mcltoolkit.registry import DISCRIMINATORS
@@ -67,23 +64,13 @@ class PatchDiscriminator(nn.Module):
     def forward(self, x: Tensor | Context) -> list[Tensor]:
         """(B, C + 3, H, W) -> the outputs of all layers, the score map (B, 1, h, w) last."""
         last = len(self.stages) - 1
-        seen = F.leaky_relu(self.stages[0](x), self.slope)
+        seen = ops.leaky_relu(self.stages[0](x), self.slope)
         outputs: list[Tensor] = [seen]
         for index, stage in enumerate(self.stages[1:], 1):
             if index == last - 1 and self.attention is not None:
-<<<<<<< HEAD
                 seen = self.attention(seen)
             seen = stage(seen)
-            if index != last:
-                seen = F.leaky_relu(seen, self.slope)
             outputs.append(seen)
-=======
-                x = self.attention(x)
-            x = stage(x)
-            if index == 0:
-                x = ops.leaky_relu(x, self.slope)
-            outputs.append(x)
->>>>>>> layers
         return outputs
 
     def score_size(self, size: int) -> int:

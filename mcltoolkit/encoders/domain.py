@@ -143,19 +143,13 @@ class DomainEncoder(nn.Module):
             ConfigError: H or W is not a multiple of `stride`.
         """
         check_divisible(x.shape[-2], x.shape[-1], self.stride, type(self).__name__)
-<<<<<<< HEAD
         context = Context.of(x)
         # the type of the weights is that of the dense map, where one is made
         dtype = next(self.parameters()).dtype
         whole = context.at((x.shape[-2], x.shape[-1]), dtype)
         features = self.stages[0](whole.simplest)
         for stage in self.stages[1:]:
-            features = stage(F.leaky_relu(features, self.slope))
-=======
-        features = x
-        for stage in self.stages:
             features = stage(features)
->>>>>>> layers
         for index, block in enumerate(self.blocks):
             features = block(features, context)
             if index == 0 and self.attention is not None:

@@ -7,12 +7,9 @@ from typing import Any, cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-<<<<<<< HEAD
+from mcltoolkit import ops
 from mcltoolkit.context import Context
 from mcltoolkit.layers.context_conv import context_conv2d
-=======
-from mcltoolkit import ops
->>>>>>> layers
 from mcltoolkit.layers.padding import reflect_pad
 from mcltoolkit.layers.precision import without_autocast
 from mcltoolkit.layers.spectral import spectral, spectral_norm_of
@@ -45,30 +42,21 @@ class Conv(nn.Conv2d):
         )
         self.reflect = reflect
 
-<<<<<<< HEAD
-    def forward(self, x: Tensor | Context) -> Tensor:
-        """(B, in, H, W), dense or in pieces -> (B, out, H', W')."""
-        # reading a spectrally normalised weight runs the power iteration: autocast would
-        # do its matrix-vector products in half precision
-        with without_autocast(x):
-            weight = self.weight
-        if isinstance(x, Context):
-            stride, padding, dilation = self.stride[0], int(self.padding[0]), self.dilation[0]
-            return context_conv2d(x, weight, self.bias, stride, padding, dilation, self.reflect)
-        x = reflect_pad(x, self.reflect)
-        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation)
-=======
-    def forward(self, x: Tensor, padded: bool = False) -> Tensor:
+    def forward(self, x: Tensor | Context, padded: bool = False) -> Tensor:
         """Convolve.
->>>>>>> layers
 
         Args:
-            x: (B, in, H, W).
-            padded: the reflection of `x` is on it already.
+            x: (B, in, H, W), dense or in pieces.
+            padded: the reflection of a dense `x` is on it already.
 
         Returns:
             (B, out, H', W').
         """
+        if isinstance(x, Context):
+            with without_autocast(x):
+                weight = self.weight
+            one = (self.stride[0], int(self.padding[0]), self.dilation[0])
+            return context_conv2d(x, weight, self.bias, *one, self.reflect)
         if not padded:
             x = reflect_pad(x, self.reflect)
         stride, dilation = self.stride, self.dilation

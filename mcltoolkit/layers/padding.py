@@ -20,13 +20,8 @@ def reflect_pad(x: Tensor, pad: int) -> Tensor:
     """
     if pad == 0:
         return x
-<<<<<<< HEAD
     if min(x.shape[-2:]) > pad and x.is_floating_point():
-        return F.pad(x, (pad, pad, pad, pad), mode="reflect")
-=======
-    if min(x.shape[-2:]) > pad:
         return ops.reflect_pad(x, pad)
->>>>>>> layers
     for dim in (-2, -1):
         x = x.index_select(dim, _reflected(x.shape[dim], pad, x.device))
     return x
