@@ -9,12 +9,14 @@ all layers of one resolution.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 Size = tuple[int, int]
+_Class = TypeVar("_Class")
 # a convolution over so few channels, joined with the dense ones beside them, costs less than a
 # gather (measured on the CPU)
 FEW_CHANNELS = 24
@@ -26,7 +28,7 @@ class OneHot:
     What it was asked to become (dense, resized) is kept; nothing changes the ids.
 
     Args:
-        ids: (B, H, W) int64 in [0, K).
+        ids: (B, H, W) int64 in [0, K), or (H, W) of one sample.
         channels: K.
     """
 
@@ -42,8 +44,7 @@ class OneHot:
     @property
     def shape(self) -> torch.Size:
         """(B, K, H, W), as the dense map's."""
-        batch, height, width = self.ids.shape
-        return torch.Size((batch, self.channels, height, width))
+        return torch.Size((*self.ids.shape[:-2], self.channels, *self.ids.shape[-2:]))
 
     @property
     def device(self) -> torch.device:
@@ -54,7 +55,7 @@ class OneHot:
         """The map itself, (B, K, H, W)."""
         if dtype not in self._dense:
             empty = self.ids.new_zeros(self.shape, dtype=dtype)
-            self._dense[dtype] = empty.scatter_(1, self.ids.unsqueeze(1), 1.0)
+            self._dense[dtype] = empty.scatter_(-3, self.ids.unsqueeze(-3), 1.0)
         return self._dense[dtype]
 
     def resized(self, size: Size) -> OneHot:
@@ -75,11 +76,6 @@ class OneHot:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> OneHot:
         """A copy on `device`."""
         return self.map(lambda ids: ids.to(device, non_blocking=non_blocking))
-
-    @staticmethod
-    def cat(maps: Sequence[OneHot]) -> OneHot:
-        """Several of one size as one batch."""
-        return OneHot(torch.cat([one.ids for one in maps]), maps[0].channels)
 
 
 class Context:
@@ -103,6 +99,17 @@ class Context:
         """(B, C, H, W)."""
         batch, _, height, width = self.pieces[0].shape
         return torch.Size((batch, sum(p.shape[1] for p in self.pieces), height, width))
+
+    @property
+    def simplest(self) -> Tensor | Context:
+        """The tensor, where it is one dense piece; else itself."""
+        first = self.pieces[0]
+        return first if len(self.pieces) == 1 and isinstance(first, Tensor) else self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pieces are."""
+        return self.pieces[0].device
 
     def at(self, size: Size, dtype: torch.dtype = torch.float32) -> Context:
         """Resized to (h, w) with nearest and made ready to be convolved; computed once a size.
@@ -128,6 +135,50 @@ def as_dense(given: Tensor | OneHot, dtype: torch.dtype = torch.float32) -> Tens
     return given.dense(dtype) if isinstance(given, OneHot) else given
 
 
+def sample_of(given: Tensor | OneHot, index: int) -> Tensor | OneHot:
+    """The map (C, H, W) of one sample of a batch."""
+    return OneHot(given.ids[index], given.channels) if isinstance(given, OneHot) else given[index]
+
+
+def cat_samples(maps: Sequence[Tensor | OneHot]) -> Tensor | OneHot:
+    """Maps of one size as one batch; ids where all are."""
+    ids = [one.ids for one in maps if isinstance(one, OneHot)]
+    if len(ids) == len(maps):
+        return OneHot(torch.cat(ids), maps[0].shape[-3])
+    return torch.cat([as_dense(one) for one in maps])
+
+
+def dense_views(*names: str) -> Callable[[type[_Class]], type[_Class]]:
+    """A decorator for a dataclass whose fields `names` may be given as `OneHot`: they read dense.
+
+    What a field was given is found by `given`.
+    """
+
+    def decorate(kind: type[_Class]) -> type[_Class]:
+        for name in names:
+            setattr(kind, name, _DenseView(name))
+        return kind
+
+    return decorate
+
+
+def given(owner: Any, name: str) -> Any:
+    """The field `name` of a dataclass with `dense_views` as it was given."""
+    return vars(owner)[name]
+
+
+class _DenseView:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        held = None if owner is None else vars(owner)[self.name]
+        return None if held is None else as_dense(held)
+
+    def __set__(self, owner: Any, value: Tensor | OneHot | None) -> None:
+        vars(owner)[self.name] = value
+
+
 def takes_context(part: nn.Module | type, method: str = "forward") -> bool:
     """Whether a component takes label maps as `OneHot` in the place of dense maps.
 
@@ -143,9 +194,7 @@ def takes_context(part: nn.Module | type, method: str = "forward") -> bool:
     return False
 
 
-def for_part(
-    part: nn.Module, given: Tensor | OneHot, method: str = "forward"
-) -> Tensor | OneHot:
+def for_part(part: nn.Module, given: Tensor | OneHot, method: str = "forward") -> Tensor | OneHot:
     """A condition as `part` takes it: as it is, or dense."""
     return given if takes_context(part, method) else as_dense(given)
 
@@ -154,6 +203,8 @@ def _resized(piece: Tensor | OneHot, size: Size, dtype: torch.dtype) -> Tensor |
     if isinstance(piece, OneHot):
         small = piece.resized(size)
         return small.dense(dtype) if piece.channels <= FEW_CHANNELS else small
+    if piece.shape[-2:] == size:
+        return piece
     return F.interpolate(piece, size=size, mode="nearest")
 
 

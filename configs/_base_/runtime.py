@@ -14,7 +14,7 @@ load_from = None
 resume = False
 launcher = "none"
 model_wrapper_cfg = dict()  # of several ranks: DDP; dict(type="SeparateFSDP") shards the model
-activation_checkpointing = None  # modules to compute twice, such as ["translator.generator"]
+activation_checkpointing = None  # modules to compute twice: ["blocks"], or names, see docs
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),

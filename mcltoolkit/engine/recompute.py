@@ -9,6 +9,7 @@ updates such buffers twice and takes gradients at other weights than the loss wa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import MethodType
@@ -21,28 +22,35 @@ from torch.utils.checkpoint import checkpoint
 
 from mcltoolkit.errors import ConfigError, near_matches
 
+BLOCKS, VGG = "blocks", "vgg"
 
-def recompute_activations(model: nn.Module, names: Sequence[str]) -> None:
+
+def recompute_activations(model: nn.Module, names: Sequence[str]) -> list[str]:
     """Have the named modules computed again in the backward pass.
 
     Args:
         model: changed in place; its children may be wrapped for distributed training.
-        names: dotted names of modules, such as `translator.generator` or, finer,
-            `translator.generator.stages.up_0`, as if nothing were wrapped.
+        names: dotted names of modules as if nothing were wrapped, such as
+            `translator.generator`; patterns of them, in which `*` stands for anything but a dot,
+            such as `translator.generator.stages.*`; `vgg`, the fixed network behind the losses; or
+            `blocks`, see `blocks_of`, less those blocks of which other names tell parts.
+
+    Returns:
+        The modules' names, patterns resolved.
 
     Raises:
         ConfigError: a name that is no module of the model, or one inside another of them.
     """
     known = dict(_named_modules(model))
-    for name in names:
-        if name not in known:
-            raise ConfigError(
-                f"activation_checkpointing names {name!r}, which is no module of the model"
-                f"{near_matches(name, list(known))}; its parts are "
-                f"{', '.join(n for n in known if n.count('.') <= 1)}"
-            )
-        inside = [other for other in names if name.startswith(f"{other}.")]
-        if inside or names.count(name) > 1:
+    found = [each for name in names if name != BLOCKS for each in _resolved(name, known)]
+    if BLOCKS in names:
+        finer = tuple(found)
+        found += [
+            b for b in blocks_of(model) if not any(f"{n}.".startswith(f"{b}.") for n in finer)
+        ]
+    for name in found:
+        inside = [other for other in found if name.startswith(f"{other}.")]
+        if inside or found.count(name) > 1:
             raise ConfigError(
                 f"activation_checkpointing names {name!r} and {(inside or [name])[0]!r}, which "
                 f"holds it: it would be computed three times; keep one of them"
@@ -50,18 +58,56 @@ def recompute_activations(model: nn.Module, names: Sequence[str]) -> None:
         if isinstance(known[name], nn.ModuleList | nn.ModuleDict):
             raise ConfigError(
                 f"activation_checkpointing names {name!r}, a list of modules that is not computed "
-                f"as such; name its members, such as "
+                f"as such; name its members, such as {name + '.*'!r} or "
                 f"{next((n for n in known if n.startswith(name + '.')), name)!r}"
             )
-    for name in names:
+    for name in found:
         # a method of the module, so that a copy of the module gets one of its own
         known[name].forward = MethodType(_forward, known[name])  # type: ignore[method-assign]
+    return found
+
+
+def blocks_of(model: nn.Module) -> list[str]:
+    """What the preset `blocks` stands for: the members of the outermost lists and sequences of
+    modules inside translator and discriminator, and `vgg` where there is one.
+
+    Block by block, a training keeps what flows between the blocks and the inside of one; a whole
+    network that is computed again is held whole at that moment.
+    """
+    known = dict(_named_modules(model))
+    containers = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
+    found: list[str] = []
+    for name, module in known.items():
+        parent = known.get(name.rpartition(".")[0])
+        if not name.startswith(("translator.", "discriminator.")) or not isinstance(
+            parent, containers
+        ):
+            continue
+        if isinstance(module, nn.ModuleList | nn.ModuleDict) or "parametrizations" in name:
+            continue
+        if not any(name.startswith(f"{outer}.") for outer in found):
+            found.append(name)
+    return [*found, *(name for name in known if name == VGG)]
+
+
+def _resolved(name: str, known: dict[str, nn.Module]) -> list[str]:
+    pattern = re.compile(re.escape(name).replace(r"\*", "[^.]+"))
+    found = [n for n in known if pattern.fullmatch(n)]
+    if not found:
+        raise ConfigError(
+            f"activation_checkpointing names {name!r}, which is no module of the model"
+            f"{near_matches(name, list(known))}; allowed are {BLOCKS!r}, and modules such as "
+            f"{', '.join(n for n in known if n.count('.') <= 1)}"
+        )
+    return found
 
 
 def _named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for child_name, child in model.named_children():
         plain: Any = child.module if is_model_wrapper(child) else child
         yield from plain.named_modules(prefix=child_name)
+        for network in getattr(plain, "_features", ()):  # held outside the module tree
+            yield VGG, network
 
 
 def _forward(module: nn.Module, *args: Any, **kwargs: Any) -> Any:

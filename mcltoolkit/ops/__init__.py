@@ -1,9 +1,30 @@
-"""Exact functions that save time or memory, without parameters of their own.
+"""Exact functions that save time or memory: no parameters, the same numbers as the plain formula.
 
-Layers call them through the package (`ops.one_hot_conv2d(...)`), so that benchmarks and tests can
-put the plain formulas of `benchmarks.plain` in their place.
+Layers and losses call them through this package, so that benchmarks and tests can put the plain
+formula (`benchmarks/plain`) in their place.
 """
 
+from mcltoolkit.ops.activations import instance_norm, leaky_relu
+from mcltoolkit.ops.modulate import modulate
+from mcltoolkit.ops.neighbourhood import neighbourhood_cosines
 from mcltoolkit.ops.one_hot import one_hot_avg_pool2d, one_hot_conv2d
+from mcltoolkit.ops.reflect_pad import reflect_pad
+from mcltoolkit.ops.softmax_match import match_logits, softmax_cycle, softmax_match
+from mcltoolkit.ops.softmax_sum import softmax_sum
+from mcltoolkit.ops.spectral import spectral_conv2d, spectral_weight
 
-__all__ = ["one_hot_avg_pool2d", "one_hot_conv2d"]
+__all__ = [
+    "instance_norm",
+    "leaky_relu",
+    "match_logits",
+    "modulate",
+    "neighbourhood_cosines",
+    "one_hot_avg_pool2d",
+    "one_hot_conv2d",
+    "reflect_pad",
+    "softmax_cycle",
+    "softmax_match",
+    "softmax_sum",
+    "spectral_conv2d",
+    "spectral_weight",
+]

@@ -1,4 +1,4 @@
-"""The type that autocast gives a convolution's result, for operations that autocast does not know."""
+"""The type that autocast gives a convolution's result, for operations unknown to autocast."""
 
 from __future__ import annotations
 

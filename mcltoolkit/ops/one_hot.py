@@ -3,9 +3,9 @@
 At each position one channel of such a map is 1 and the others are 0, so a convolution adds one
 column of weights a kernel tap, chosen by the id there: a gather in place of a product over all
 channels, exact up to the order of the sum. The maps themselves never exist. The sum over taps and
-its gradient are torch's `embedding_bag` with bags of one size; of the ways that were measured on the
-CPU (also taps gathered one by one, products with one-hot chunks) it is the fastest, forward and
-backward, and it is deterministic there and on CUDA.
+its gradient are torch's `embedding_bag` with bags of one size: on the CPU a tenth of the time of
+the dense convolution forward and a fifth backward at 151 classes (taps gathered one by one take as
+long as the dense one), and deterministic.
 """
 
 from __future__ import annotations

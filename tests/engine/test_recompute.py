@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
-from mcltoolkit.engine.recompute import recompute_activations
+from mcltoolkit.engine.recompute import blocks_of, recompute_activations
 from mcltoolkit.errors import ConfigError
 
 PARTS = [
@@ -35,7 +35,9 @@ def trained(tiny_gan, scenes):
         model = tiny_gan(OPTIONS).train()
         recompute_activations(model, parts)
         passes = []
-        model.translator.image_encoder.stages[0].register_forward_hook(lambda *_: passes.append(1))
+        model.translator.image_encoder.stages[0][0].register_forward_hook(
+            lambda *_: passes.append(1)
+        )
         side = {"type": kind, "optimizer": {"type": "Adam", "lr": 1e-3}}
         optim = GANOptimWrapperConstructor({"generator": side, "discriminator": side})(model)
         torch.manual_seed(1)
@@ -45,9 +47,12 @@ def trained(tiny_gan, scenes):
     return train
 
 
-@pytest.mark.parametrize("kind", ["OptimWrapper", "AutocastOptimWrapper"])
-def test_computing_twice_gives_the_same_to_the_bit(trained, kind):
-    plain, twice = trained([], kind), trained(PARTS, kind)
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [("OptimWrapper", PARTS), ("AutocastOptimWrapper", PARTS), ("OptimWrapper", ["blocks"])],
+)
+def test_computing_twice_gives_the_same_to_the_bit(trained, kind, parts):
+    plain, twice = trained([], kind), trained(parts, kind)
     assert plain[0].keys() == twice[0].keys()
     for name, value in plain[0].items():
         assert torch.equal(value, twice[0][name]), name
@@ -55,6 +60,49 @@ def test_computing_twice_gives_the_same_to_the_bit(trained, kind):
         assert all(torch.equal(value, other[name]) for name, value in one.items())
     assert torch.equal(plain[3], twice[3]), "later draws are the same too"
     assert twice[2] == 2 * plain[2], "each pass of the encoder was computed twice"
+
+
+def test_blocks_are_the_members_of_lists_and_sequences(tiny_gan):
+    model = tiny_gan()
+    found = recompute_activations(model, ["blocks"])
+    assert found == blocks_of(model)
+    assert set(found) >= {"translator.generator.stages.head", "translator.image_encoder.stages.0",
+                          "translator.correspondence.layer.0", "discriminator.scales.1"}  # fmt: skip
+    assert not [name for name in found if "parametrizations" in name]
+    covered = [name for name, part in model.named_modules()
+               if type(part).__name__ in ("SPADEResBlock", "SharedResidualBlock")]  # fmt: skip
+    assert covered
+    assert set(covered) <= set(found)
+
+
+def test_patterns_and_finer_parts_of_blocks(tiny_gan):
+    stages = recompute_activations(tiny_gan(), ["translator.generator.stages.*"])
+    assert stages == [f"translator.generator.stages.{name}"
+                      for name in tiny_gan().translator.generator.stages]  # fmt: skip
+    found = recompute_activations(tiny_gan(), ["translator.generator.stages.up_*.norm_*", "blocks"])
+    assert "translator.generator.stages.head" in found
+    assert "translator.generator.stages.up_0" not in found
+    assert "translator.generator.stages.up_0.norm_1" in found
+
+
+def test_the_fixed_network_behind_the_losses(tiny_gan, scenes):
+    options = {
+        "model.vgg": {"type": "VGG19Features", "weights": "random", "width_divisor": 16},
+        "model.losses.per": {"type": "PerceptualLoss", "layer": "relu2_2", "weight": 1.0},
+    }
+    found = []
+    for names in ([], ["vgg"], ["blocks"]):
+        torch.manual_seed(0)
+        model = tiny_gan(options).train()
+        assert recompute_activations(model, names)[-1:] == ["vgg"][: len(names)]
+        _, losses = model.generator_losses(model.data_preprocessor(scenes(), True))
+        losses["per"].backward()
+        found.append((losses["per"], model.translator.generator.first.weight.grad))
+    for loss, gradient in found[1:]:
+        assert torch.equal(loss, found[0][0])
+        assert torch.equal(gradient, found[0][1])
+    with pytest.raises(ConfigError, match="'vgg', which is no module of the model"):
+        recompute_activations(tiny_gan(), ["vgg"])
 
 
 def test_the_generators_step_leaves_a_frozen_discriminator_alone(tiny_gan, scenes):
@@ -109,7 +157,15 @@ def test_a_copy_computes_with_its_own_weights(tiny_gan):
         (["translator", "translator.generator"], "'translator.generator' and 'translator', which"),
         (["discriminator"] * 2, "'discriminator' and 'discriminator'"),
         (["translator.generator.stages.x"], "is no module of the model"),
-        (["discriminator.scales"], r"a list of modules .* such as 'discriminator.scales.0'"),
+        (
+            ["discriminator.scales"],
+            r"a list .* 'discriminator.scales.\*' or 'discriminator.scales.0'",
+        ),
+        (
+            ["translator.*.stags.*"],
+            "'translator.*.stags.*', which is no module .* allowed are 'blo",
+        ),
+        (["blocks", "translator"], "'translator', which holds it"),
     ],
 )
 def test_names_are_checked(tiny_gan, names, told):

@@ -31,5 +31,5 @@ class RecomputeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Change the model."""
-        recompute_activations(unwrap(runner.model), self.modules)
-        runner.logger.info(f"activation checkpointing: {', '.join(self.modules)}")
+        found = recompute_activations(unwrap(runner.model), self.modules)
+        runner.logger.info(f"activation checkpointing: {', '.join(found)}")
