@@ -1,9 +1,11 @@
-"""Exact functions that save time or memory: no parameters, the same numbers as the plain formula.
+"""Exact functions that save time or memory, without parameters of their own.
 
-Layers and losses call them through this package, so that benchmarks and tests can put the plain
-formula (`benchmarks/plain`) in their place.
+Layers and losses call them through the package (`ops.softmax_match(...)`), so that benchmarks and
+tests can put the plain formulas of `benchmarks.plain` in their place.
 """
 
-from mcltoolkit.ops.softmax_match import match_logits, softmax_cycle, softmax_match
+from mcltoolkit.ops.neighbourhood import neighbourhood_cosines
+from mcltoolkit.ops.softmax_match import softmax_cycle, softmax_match
+from mcltoolkit.ops.softmax_sum import softmax_sum
 
-__all__ = ["match_logits", "softmax_cycle", "softmax_match"]
+__all__ = ["neighbourhood_cosines", "softmax_cycle", "softmax_match", "softmax_sum"]
