@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 
-def softmax_match(
-    queries: Tensor, keys: Tensor, values: Tensor, scale: float = 1.0, kept: Tensor | None = None
-) -> Tensor:
+def softmax_match(queries: Tensor, keys: Tensor, values: Tensor, scale: float = 1.0) -> Tensor:
     dtype = torch.promote_types(torch.promote_types(queries.dtype, values.dtype), torch.float32)
     queries, keys, values = queries.to(dtype), keys.to(dtype), values.to(dtype)
     with torch.autocast(queries.device.type, enabled=False):
@@ -22,7 +20,6 @@ def softmax_cycle(
     values: Tensor,
     scale: float = 1.0,
     channels: int | None = None,
-    kept: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(torch.promote_types(queries.dtype, values.dtype), torch.float32)
     queries, keys, values = queries.to(dtype), keys.to(dtype), values.to(dtype)
@@ -30,7 +27,3 @@ def softmax_cycle(
         logits = (queries * scale).transpose(1, 2) @ keys
         out = values @ logits.softmax(2).transpose(1, 2)
         return out, out[:, :channels] @ logits.softmax(1)
-
-
-def match_logits(queries: Tensor, keys: Tensor, scale: float = 1.0) -> None:
-    """Nothing: the plain form makes its logits itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,9 @@ from mcltoolkit.registry import (
 )
 
 SIDES = {"generator": ("translator", "losses"), "discriminator": ("discriminator",)}
+FUSED, FUSED_ON = (torch.optim.Adam, torch.optim.AdamW), ("cpu", "cuda")
+KERNELS = ("fused", "foreach", "capturable", "differentiable")
+"""Settings of an optimiser that change how it steps, not where to."""
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -77,12 +80,27 @@ class GANOptimWrapperConstructor:
                     f"dict(optimizer=dict(type='Adam', lr=1e-4))"
                 )
             settings = dict(self.settings[side])
-            optimizer = build_component(
-                OPTIMIZERS, settings.pop("optimizer", None), f"{where}.optimizer", params=parameters
-            )
+            chosen = with_kernel(settings.pop("optimizer", None), parameters)
+            optimizer = build_component(OPTIMIZERS, chosen, f"{where}.optimizer", params=parameters)
             settings = {"type": "OptimWrapper", **settings}
             wrappers[side] = build_component(OPTIM_WRAPPERS, settings, where, optimizer=optimizer)
         return GANOptimWrappers(**wrappers)
+
+
+def with_kernel(settings: Any, parameters: Iterable[nn.Parameter]) -> Any:
+    """An optimiser's config with torch's fused kernel, where the device has one.
+
+    Adam and AdamW then step all parameters in one pass over them and without temporaries, on CPUs
+    and CUDA alike; under a float16 scaler they leave a step with infinite gradients out themselves.
+    Another optimiser, and a config that says how it wants to step (`fused`, `foreach`, ...), is
+    left as it is.
+    """
+    if not isinstance(settings, Mapping) or any(name in settings for name in KERNELS):
+        return settings
+    kind = settings.get("type")
+    kind = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
+    fits = all(p.is_floating_point() and p.device.type in FUSED_ON for p in parameters)
+    return {**settings, "fused": True} if kind in FUSED and fits else settings
 
 
 class GANOptimWrappers(OptimWrapperDict):
@@ -129,6 +147,32 @@ class GANOptimWrappers(OptimWrapperDict):
             warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
         for wrapper in self.optim_wrappers.values():
             wrapper.initialize_count_status(model, cur_iter, max_iters)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave; how a step is computed (fused or not, memory layout of
+        the moments) stays this run's."""
+        loaded = dict(state_dict)
+        for side in [side for side in loaded if side in self.optim_wrappers]:
+            own, groups = self.optim_wrappers[side].param_groups, loaded[side]["param_groups"]
+            kept = [{n: group[n] for n in KERNELS if n in group} for group in own]
+            if len(kept) == len(groups):  # or torch tells
+                merged = [{**theirs, **ours} for theirs, ours in zip(groups, kept, strict=True)]
+                loaded[side] = {**loaded[side], "param_groups": merged}
+        super().load_state_dict(loaded)
+        for wrapper in self.optim_wrappers.values():
+            _follow_layout(wrapper.optimizer)
+
+
+def _follow_layout(optimizer: torch.optim.Optimizer) -> None:
+    """Moments lie in memory as their parameters do: fused kernels walk through them in step."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if (
+                isinstance(value, Tensor)
+                and value.shape == parameter.shape
+                and value.stride() != parameter.stride()
+            ):
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def in_accumulation(optim_wrapper: OptimWrapper | OptimWrapperDict) -> bool:

@@ -67,8 +67,8 @@ class Conv(nn.Conv2d):
             with without_autocast(x):
                 weight = self.weight
             return F.conv2d(x, weight, self.bias, stride, self.padding, dilation)
-        original: Any = self.parametrizations["weight"].original  # type: ignore[index]
-        sigma, padding = norm.sigma(original), cast(tuple[int, int], self.padding)
+        original: Any = self.parametrizations["weight"].original  # type: ignore
+        sigma, padding = norm.sigma(original), cast(tuple[int, ...], self.padding)
         u, v = norm._u, norm._v
         return ops.spectral_conv2d(
             x,
@@ -79,5 +79,5 @@ class Conv(nn.Conv2d):
             self.bias,
             stride,
             padding,
-            dilation,  # type: ignore[arg-type]
+            dilation,
         )

@@ -32,7 +32,7 @@ def init_weights(module: nn.Module, gain: float = 0.02) -> None:
         if not parametrize.is_parametrized(layer, "weight"):
             nn.init.xavier_normal_(layer.weight, gain)
             continue
-        original: Any = layer.parametrizations["weight"].original  # type: ignore[index]
+        original: Any = layer.parametrizations["weight"].original  # type: ignore
         nn.init.xavier_normal_(original, gain)
         norm = spectral_norm_of(layer)
         if norm is not None:

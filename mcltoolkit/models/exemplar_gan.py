@@ -11,9 +11,11 @@ import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mcltoolkit.context import as_dense, given, sample_of, takes_context
 from mcltoolkit.errors import ConfigError, near_matches
+from mcltoolkit.layers import SpectralNorm, vectors_held
 from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.objective import GeneratorObjective
 from mcltoolkit.models.step_guard import StepGuard
@@ -136,12 +138,9 @@ class ExemplarGAN(BaseModel):
         if self.discriminator is not None:
             discriminator = unwrap(self.discriminator)
             discriminator.requires_grad_(False)
-            fake, real = _judge(discriminator, batch, translation.fake)
+            judged = _judge_for_generator(discriminator, batch, translation.fake)
             discriminator.requires_grad_(True)
-            translation.fake_pass = fake
-            translation.real_pass = DiscriminatorPass(
-                [[layer.detach() for layer in scale] for scale in real.scales]
-            )
+            translation.fake_pass, translation.real_pass = judged
         return translation, self.losses(translation)
 
     def discriminator_losses(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
@@ -325,3 +324,31 @@ def _judge(
     fake_pass = DiscriminatorPass([[pair[0] for pair in scale] for scale in halves])
     real_pass = DiscriminatorPass([[pair[1] for pair in scale] for scale in halves])
     return fake_pass, real_pass
+
+
+def _judge_for_generator(
+    discriminator: nn.Module, batch: Batch, fake: Tensor
+) -> tuple[DiscriminatorPass, DiscriminatorPass]:
+    """As `_judge`, with a graph for the fake image alone, which a joint pass would keep and walk
+    through for both. The real one meets the singular vectors that the fake one brought up to
+    date, as in a joint pass."""
+    if not _judges_apart(discriminator):
+        judged, real = _judge(discriminator, batch, fake)
+        detached = [[layer.detach() for layer in scale] for scale in real.scales]
+        return judged, DiscriminatorPass(detached)
+    assert batch.condition is not None
+    assert batch.truth is not None
+    # first, so that what is computed again in the backward pass starts where this pass did
+    judged = discriminator(batch.condition, fake)
+    with torch.no_grad(), vectors_held(discriminator):
+        real = discriminator(batch.condition, batch.truth.to(fake.dtype))
+    return judged, real
+
+
+def _judges_apart(discriminator: nn.Module) -> bool:
+    """Whether two passes give what a joint one does: nothing in it goes by the batch, and no state
+    but spectral norm's may change from pass to pass."""
+    return not any(
+        isinstance(part, _BatchNorm) or (part._buffers and not isinstance(part, SpectralNorm))
+        for part in discriminator.modules()
+    )

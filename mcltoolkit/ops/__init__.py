@@ -9,14 +9,13 @@ from mcltoolkit.ops.modulate import modulate
 from mcltoolkit.ops.neighbourhood import neighbourhood_cosines
 from mcltoolkit.ops.one_hot import one_hot_avg_pool2d, one_hot_conv2d
 from mcltoolkit.ops.reflect_pad import reflect_pad
-from mcltoolkit.ops.softmax_match import match_logits, softmax_cycle, softmax_match
+from mcltoolkit.ops.softmax_match import softmax_cycle, softmax_match
 from mcltoolkit.ops.softmax_sum import softmax_sum
 from mcltoolkit.ops.spectral import spectral_conv2d, spectral_weight
 
 __all__ = [
     "instance_norm",
     "leaky_relu",
-    "match_logits",
     "modulate",
     "neighbourhood_cosines",
     "one_hot_avg_pool2d",

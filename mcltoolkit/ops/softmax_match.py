@@ -21,9 +21,7 @@ from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.ops.blocks import LOG2E, Buffer, blocks, exporting
 
 
-def softmax_match(
-    queries: Tensor, keys: Tensor, values: Tensor, scale: float = 1.0, kept: Tensor | None = None
-) -> Tensor:
+def softmax_match(queries: Tensor, keys: Tensor, values: Tensor, scale: float = 1.0) -> Tensor:
     """values @ softmax_j(scale * queries^T keys)^T, without the N x M matrix.
 
     Computed in float32, or float64 if all are; differentiable once, by queries, keys and values.
@@ -33,15 +31,13 @@ def softmax_match(
         keys: (B, D, M).
         values: (B, C, M).
         scale: of the product.
-        kept: what `match_logits` gives for the same arguments, to save the products that make it
-            again; kept for the backward pass.
 
     Returns:
         (B, C, N), not in half precision.
     """
     if exporting():
         return _dense(queries, keys, values, scale)
-    out, _ = _SoftmaxMatch.apply(queries, keys, values, scale, 0, kept)
+    out, _ = _SoftmaxMatch.apply(queries, keys, values, scale, 0)
     return out  # type: ignore[no-any-return]
 
 
@@ -51,12 +47,11 @@ def softmax_cycle(
     values: Tensor,
     scale: float = 1.0,
     channels: int | None = None,
-    kept: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`softmax_match`, and its first channels brought back by the softmax over the queries.
 
     Args:
-        queries, keys, values, scale, kept: see `softmax_match`.
+        queries, keys, values, scale: see `softmax_match`.
         channels: how many of the C channels go back, at least 1; None takes all.
 
     Returns:
@@ -67,16 +62,8 @@ def softmax_cycle(
     if exporting():
         out = _dense(queries, keys, values, scale)
         return out, _dense(keys, queries, out[:, :count], scale)
-    out, back = _SoftmaxMatch.apply(queries, keys, values, scale, count, kept)
+    out, back = _SoftmaxMatch.apply(queries, keys, values, scale, count)
     return out, back
-
-
-@torch.no_grad()
-def match_logits(queries: Tensor, keys: Tensor, scale: float = 1.0) -> Tensor:
-    """log2(e) * scale * queries^T keys, (B, N, M), without a graph: for `kept`."""
-    with without_autocast(queries):
-        queries, keys = _in_one_precision(queries, keys)
-        return (queries * (scale * LOG2E)).mT @ keys
 
 
 class _SoftmaxMatch(torch.autograd.Function):
@@ -88,7 +75,6 @@ class _SoftmaxMatch(torch.autograd.Function):
         values: Tensor,
         scale: float,
         channels: int,
-        kept: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         q, k, v = _in_one_precision(queries, keys, values)
         (batch, _, rows), columns = q.shape, k.shape[2]
@@ -100,9 +86,9 @@ class _SoftmaxMatch(torch.autograd.Function):
         first, second = Buffer(v), Buffer(v)
         with without_autocast(q):
             for some, part in blocks(batch, rows, columns, q.device):
-                logits = _block(q, k, scale, kept, some, part, first)
+                logits = _block(q, k, scale, some, part, first)
                 peak = logits.amax(2)
-                room = logits if kept is None and not channels else second.of(*logits.shape)
+                room = second.of(*logits.shape) if channels else logits
                 share = torch.sub(logits, peak[:, :, None], out=room).exp2_()
                 total = share.sum(2)
                 row_sums[some, part] = peak + total.log2()
@@ -120,14 +106,14 @@ class _SoftmaxMatch(torch.autograd.Function):
         if channels:
             back /= totals[:, None]
             column_sums = peaks + totals.log2()
-        ctx.save_for_backward(queries, keys, values, out, back, row_sums, column_sums, kept)
+        ctx.save_for_backward(queries, keys, values, out, back, row_sums, column_sums)
         ctx.scale, ctx.channels = scale, channels
         return out, back
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor, grad_back: Tensor) -> tuple[Tensor | None, ...]:
-        queries, keys, values, out, back, row_sums, column_sums, kept = ctx.saved_tensors
+        queries, keys, values, out, back, row_sums, column_sums = ctx.saved_tensors
         needs_q, needs_k, needs_v = ctx.needs_input_grad[:3]
         q, k, v = _in_one_precision(queries, keys, values)
         scale, channels = ctx.scale, ctx.channels
@@ -139,7 +125,7 @@ class _SoftmaxMatch(torch.autograd.Function):
         back_mean = (grad_back * back).sum(1)  # of the gradients of a column's weights
         with without_autocast(q):
             for some, part in blocks(batch, rows, columns, q.device):
-                logits = _block(q, k, scale, kept, some, part, first)
+                logits = _block(q, k, scale, some, part, first)
                 found, grad = out[some, :, part], grad_out[some, :, part]
                 from_back = None
                 if channels:
@@ -152,8 +138,7 @@ class _SoftmaxMatch(torch.autograd.Function):
                         from_back = third.of(*logits.shape)
                         torch.bmm(found[:, :channels].mT, grad_back[some], out=from_back)
                         from_back.sub_(back_mean[some, None]).mul_(share)
-                room = logits if kept is None else first.of(*logits.shape)
-                share = torch.sub(logits, row_sums[some, part, None], out=room).exp2_()
+                share = logits.sub_(row_sums[some, part, None]).exp2_()
                 if grad_v is not None:
                     grad_v[some].baddbmm_(grad, share)
                 if not (needs_q or needs_k):
@@ -171,21 +156,18 @@ class _SoftmaxMatch(torch.autograd.Function):
             None if grad is None else grad.to(x.dtype)
             for grad, x in ((grad_q, queries), (grad_k, keys), (grad_v, values))
         ]
-        return (*grads, None, None, None)
+        return (*grads, None, None)
 
 
 def _block(
     queries: Tensor,
     keys: Tensor,
     scale: float,
-    kept: Tensor | None,
     some: slice,
     part: slice,
     buffer: Buffer,
 ) -> Tensor:
-    """Logits to the base 2 of a block of rows, (b, R, M), in the buffer unless they were kept."""
-    if kept is not None:
-        return kept[some, part]
+    """Logits to the base 2 of a block of rows, (b, R, M), in the buffer."""
     these = queries[some, :, part] * (scale * LOG2E)
     room = buffer.of(these.shape[0], these.shape[2], keys.shape[2])
     return torch.bmm(these.mT, keys[some], out=room)

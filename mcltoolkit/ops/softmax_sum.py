@@ -46,7 +46,7 @@ class _SoftmaxSum(torch.autograd.Function):
         size = logits.shape[2] if back else logits.shape[1]
         out = values.new_zeros((*values.shape[:2], size))
         buffer = Buffer(logits)
-        for some, part in blocks(*logits.shape, logits.device):
+        for some, part in blocks(len(logits), logits.shape[1], logits.shape[2], logits.device):
             share = _shares(logits, peaks, some, part, back, buffer)
             if back:
                 totals[some] += share.sum(1, keepdim=True)
@@ -68,7 +68,7 @@ class _SoftmaxSum(torch.autograd.Function):
         grad_values = torch.zeros_like(values) if ctx.needs_input_grad[1] else None
         means = (grad * out).sum(1)
         buffer = Buffer(logits)
-        for some, part in blocks(*logits.shape, logits.device):
+        for some, part in blocks(len(logits), logits.shape[1], logits.shape[2], logits.device):
             share = _shares(logits, sums, some, part, back, buffer)
             if grad_values is not None:
                 if back:

@@ -24,7 +24,7 @@ from torch.autograd.function import once_differentiable
 
 _EPS = 1e-12
 _LOW = (torch.float16, torch.bfloat16)
-Pair = tuple[int, int]
+Sizes = tuple[int, ...]
 
 
 @torch.no_grad()
@@ -80,9 +80,9 @@ def spectral_conv2d(
     v: Tensor,
     sigma: Tensor | None = None,
     bias: Tensor | None = None,
-    stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
+    stride: Sizes = (1, 1),
+    padding: Sizes = (0, 0),
+    dilation: Sizes = (1, 1),
 ) -> Tensor:
     """`conv2d(x, W / sigma, bias, stride, padding, dilation)`. First derivative only.
 
@@ -126,9 +126,9 @@ class _Convolve(torch.autograd.Function):
         v: Tensor,
         sigma: Tensor,
         bias: Tensor | None,
-        stride: Pair,
-        padding: Pair,
-        dilation: Pair,
+        stride: Sizes,
+        padding: Sizes,
+        dilation: Sizes,
         low: torch.dtype | None,
     ) -> Tensor:
         ctx.x_dtype = x.dtype
@@ -221,7 +221,7 @@ def _restored(columns: Tensor, sizes: tuple[int, int, int] | None) -> Tensor:
     return columns.view(height, width, channels).permute(2, 0, 1).reshape(-1)
 
 
-def _outputs(x: Tensor, weight: Tensor, stride: Pair) -> int:
+def _outputs(x: Tensor, weight: Tensor, stride: Sizes) -> int:
     """About how many values the convolution gives."""
     positions = x.shape[0] * x.shape[2] * x.shape[3] // (stride[0] * stride[1])
     return positions * weight.shape[0]

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -45,6 +47,64 @@ def test_missing_and_unknown_sides_are_named():
         GANOptimWrapperConstructor({"generator": ADAM})(gan())
     with pytest.raises(ConfigError, match=r"\['critic'\]; allowed are"):
         GANOptimWrapperConstructor({"critic": ADAM})
+
+
+@pytest.mark.parametrize(
+    ("settings", "fused"),
+    [
+        ({"type": "Adam"}, True),
+        ({"type": torch.optim.AdamW}, True),
+        ({"type": "Adam", "fused": False}, False),
+        ({"type": "Adam", "foreach": True}, None),
+        ({"type": "SGD"}, None),
+    ],
+)
+def test_adam_steps_in_one_kernel_unless_told_otherwise(settings, fused):
+    side = {"optimizer": {"lr": 1e-3, **settings}}
+    wrappers = GANOptimWrapperConstructor({"generator": side, "discriminator": side})(gan())
+    assert wrappers["generator"].optimizer.defaults["fused"] is fused
+
+
+def step(model, wrappers, count=1):
+    for number in range(count):
+        x = torch.linspace(-1, 1, 4 * 5 * 5).view(1, 4, 5, 5) + number
+        loss = model.translator(x).square().mean() + model.losses(x.mean((2, 3))[:, :3]).sum()
+        wrappers["generator"].update_params(loss)
+
+
+def convolving(options, channels_last=False):
+    torch.manual_seed(0)
+    model = gan()
+    model.translator = nn.Conv2d(4, 6, 3)
+    if channels_last:
+        model.to(memory_format=torch.channels_last)
+    side = {"optimizer": {"type": "Adam", "lr": 1e-2, **options}}
+    return model, GANOptimWrapperConstructor({"generator": side, "discriminator": side})(model)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_resumed_run_steps_in_its_own_way(fused, channels_last):
+    """Checkpoints of runs with and without fused kernels, in both layouts, go on in any of them."""
+    model, wrappers = convolving({"fused": False})
+    step(model, wrappers, 2)
+    for theirs, layout in ((fused, channels_last), (not fused, not channels_last)):
+        source, saved = convolving({"fused": theirs}, layout)
+        step(source, saved, 2)
+        resumed, optim = convolving({"fused": fused}, channels_last)
+        resumed.load_state_dict(source.state_dict())
+        optim.load_state_dict(saved.state_dict())
+        adam = optim["generator"].optimizer
+        assert adam.param_groups[0]["fused"] is fused
+        for parameter, state in adam.state.items():
+            assert state["exp_avg"].stride() == parameter.stride()
+        step(resumed, optim)
+        compared, ours = convolving({"fused": False})
+        compared.load_state_dict(model.state_dict())
+        ours.load_state_dict(copy.deepcopy(wrappers.state_dict()))
+        step(compared, ours)
+        for one, other in zip(resumed.parameters(), compared.parameters(), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
 def test_rate_is_constant_then_falls_linearly_to_zero():

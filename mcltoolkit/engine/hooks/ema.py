@@ -63,8 +63,10 @@ class EMAHook(Hook):
         """Watch no longer."""
         self._watched.remove()
 
-    def _after_step(self, *args: Any) -> None:
-        self._stepped = True
+    def _after_step(self, optimizer: Any, *args: Any) -> None:
+        # a float16 scaler leaves it to a fused optimiser to look at this flag, on the device
+        overflow = getattr(optimizer, "found_inf", None)
+        self._stepped = overflow is None or not bool(overflow)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         """Take in the weights, if they are new."""

@@ -6,6 +6,7 @@ import torch
 
 from mcltoolkit.engine.checkpoints import plain
 from mcltoolkit.engine.hooks import EMAHook
+from mcltoolkit.engine.optim import GANOptimWrapperConstructor
 from mcltoolkit.errors import ConfigError, WeightsError
 
 
@@ -115,3 +116,25 @@ def test_a_new_training_may_start_from_one(tiny_gan):
 def test_decay_is_checked(decay):
     with pytest.raises(ConfigError, match=rf"decay is {decay}; allowed is 0 <= decay < 1"):
         EMAHook(decay)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_step_that_overflows_is_not_averaged(tiny_gan, fused):
+    """Fused optimisers are called by the scaler all the same, and leave the step out themselves."""
+    model = tiny_gan()
+    side = {"type": "AutocastOptimWrapper", "dtype": "float16", "loss_scale": 4.0,
+            "optimizer": {"type": "Adam", "lr": 0.1, "fused": fused}}  # fmt: skip
+    optim = GANOptimWrapperConstructor({"generator": side, "discriminator": side})(model)
+    hook, runner = started(model)
+    runner.optim_wrapper = optim
+    hook.before_train(runner)
+    weight = model.translator.generator.last.bias
+    before, seen = weight.detach().clone(), []
+    for factor in (1.0, float("inf"), 1.0):
+        optim["generator"].update_params(weight.sum() * factor)
+        hook.after_train_iter(runner, 0)
+        seen.append((hook.updates, hook.average["generator.last.bias"].clone()))
+    assert [updates for updates, _ in seen] == [1, 1, 2]
+    torch.testing.assert_close(seen[0][1], before - 0.1)
+    assert torch.equal(seen[1][1], seen[0][1])
+    torch.testing.assert_close(seen[2][1], 0.75 * seen[0][1] + 0.25 * weight)
