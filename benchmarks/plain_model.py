@@ -2,8 +2,8 @@
 
 Beside the plain ops: label maps are dense one-hot maps in every network; each SPADE layer resizes
 its context and convolves it itself, with three convolutions; fake and real image pass the
-discriminator as one batch, with a graph for both. Optimiser, memory layout and precision are those
-of the config, for both forms.
+discriminator as one batch, with a graph for both. Optimiser, memory layout, activation
+checkpointing and precision are those of the config, for both forms.
 """
 
 from __future__ import annotations
