@@ -13,7 +13,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mcltoolkit.context import as_dense, given, sample_of, takes_context
+from mcltoolkit.context import as_dense, for_part, given, sample_of, takes_context
 from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.layers import SpectralNorm, vectors_held
 from mcltoolkit.layers.precision import at_least_float32

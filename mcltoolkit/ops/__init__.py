@@ -4,14 +4,11 @@ Layers and losses call them through this package, so that benchmarks and tests c
 formula (`benchmarks/plain`) in their place.
 """
 
-<<<<<<< HEAD
 from mcltoolkit.ops.activations import instance_norm, leaky_relu
-from mcltoolkit.ops.modulate import modulate
-=======
 from mcltoolkit.ops.attention import attention
 from mcltoolkit.ops.contextual import contextual_affinity
 from mcltoolkit.ops.info_nce import contrast_sums
->>>>>>> blocks
+from mcltoolkit.ops.modulate import modulate
 from mcltoolkit.ops.neighbourhood import neighbourhood_cosines
 from mcltoolkit.ops.one_hot import one_hot_avg_pool2d, one_hot_conv2d
 from mcltoolkit.ops.reflect_pad import reflect_pad
@@ -20,7 +17,9 @@ from mcltoolkit.ops.softmax_sum import softmax_sum
 from mcltoolkit.ops.spectral import spectral_conv2d, spectral_weight
 
 __all__ = [
-<<<<<<< HEAD
+    "attention",
+    "contextual_affinity",
+    "contrast_sums",
     "instance_norm",
     "leaky_relu",
     "modulate",
@@ -33,13 +32,4 @@ __all__ = [
     "softmax_sum",
     "spectral_conv2d",
     "spectral_weight",
-=======
-    "attention",
-    "contextual_affinity",
-    "contrast_sums",
-    "neighbourhood_cosines",
-    "softmax_cycle",
-    "softmax_match",
-    "softmax_sum",
->>>>>>> blocks
 ]
