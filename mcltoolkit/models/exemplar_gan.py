@@ -13,7 +13,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mcltoolkit.context import as_dense, given, sample_of, takes_context
+from mcltoolkit.context import as_dense, for_part, given, sample_of, takes_context
 from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.layers import SpectralNorm, vectors_held
 from mcltoolkit.layers.precision import at_least_float32
@@ -336,12 +336,13 @@ def _judge_for_generator(
         judged, real = _judge(discriminator, batch, fake)
         detached = [[layer.detach() for layer in scale] for scale in real.scales]
         return judged, DiscriminatorPass(detached)
-    assert batch.condition is not None
+    assert batch.given_condition is not None
     assert batch.truth is not None
+    condition = for_part(discriminator, batch.given_condition)
     # first, so that what is computed again in the backward pass starts where this pass did
-    judged = discriminator(batch.condition, fake)
+    judged = discriminator(condition, fake)
     with torch.no_grad(), vectors_held(discriminator):
-        real = discriminator(batch.condition, batch.truth.to(fake.dtype))
+        real = discriminator(condition, batch.truth.to(fake.dtype))
     return judged, real
 
 

@@ -5,6 +5,9 @@ formula (`benchmarks/plain`) in their place.
 """
 
 from mcltoolkit.ops.activations import instance_norm, leaky_relu
+from mcltoolkit.ops.attention import attention
+from mcltoolkit.ops.contextual import contextual_affinity
+from mcltoolkit.ops.info_nce import contrast_sums
 from mcltoolkit.ops.modulate import modulate
 from mcltoolkit.ops.neighbourhood import neighbourhood_cosines
 from mcltoolkit.ops.one_hot import one_hot_avg_pool2d, one_hot_conv2d
@@ -14,6 +17,9 @@ from mcltoolkit.ops.softmax_sum import softmax_sum
 from mcltoolkit.ops.spectral import spectral_conv2d, spectral_weight
 
 __all__ = [
+    "attention",
+    "contextual_affinity",
+    "contrast_sums",
     "instance_norm",
     "leaky_relu",
     "modulate",

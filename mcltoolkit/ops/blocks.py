@@ -51,10 +51,11 @@ class Buffer:
 
     Args:
         like: gives precision and device.
+        dtype: another precision.
     """
 
-    def __init__(self, like: Tensor) -> None:
-        self._numbers = like.new_empty(0)
+    def __init__(self, like: Tensor, dtype: torch.dtype | None = None) -> None:
+        self._numbers = like.new_empty(0, dtype=dtype)
 
     def of(self, *shape: int) -> Tensor:
         """A contiguous tensor of that shape with any content, until the next call."""
