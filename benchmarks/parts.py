@@ -60,8 +60,8 @@ def _of_match() -> Iterator[Case]:
     for grid in GRIDS:
         n, keys = grid**2, (grid // 2) ** 2
         yield Case(
-            f"attention/{grid}", "parts", _attention(grid, 128), ("attention", "grid", grid),
-            operations=6.0 * n * keys * (16 + 64),
+            f"attention/{grid}", "parts", _attention(grid, 256), ("attention", "grid", grid),
+            operations=6.0 * n * keys * (32 + 128),
             quick=grid <= 64, plain_gb=4 * 4 * n * keys / GIB,
         )  # fmt: skip
 
