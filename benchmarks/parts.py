@@ -166,7 +166,7 @@ def _sides(place: Place, grid: int, width: int, values: int) -> tuple[Tensor, Te
 
 def _attention(grid: int, channels: int) -> Callable[[Place], Work]:
     def make(place: Place) -> Work:
-        layer = NonLocalAttention(channels).to(place.device).train()
+        layer = NonLocalAttention(channels, spectral_norm=False).to(place.device)
         nn.init.ones_(layer.gain)
         return _through(place, layer, _random(place, 1, channels, grid, grid))
 
