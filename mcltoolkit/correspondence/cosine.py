@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit.context import OneHot
 from mcltoolkit.correspondence.match import CosineMatch
 from mcltoolkit.correspondence.residual import SharedResidualBlock
 from mcltoolkit.correspondence.warp import (
@@ -117,6 +118,8 @@ class CosineCorrespondence(nn.Module):
         self.phi = nn.Conv2d(width, embed, 1)
         init_weights(self)
 
+    takes_context = True
+
     def forward(
         self,
         condition_descriptors: Tensor,
@@ -139,9 +142,10 @@ class CosineCorrespondence(nn.Module):
             ConfigError: an image size that the grid does not divide, or a grid too small.
         """
         condition, exemplar_condition = self._conditions(batch, outputs)
-        ours = self.features(condition_descriptors, condition)
+        ours = self.features(condition_descriptors, self._mixed(condition, condition_descriptors))
         if prepared is None:
-            prepared = self.features(exemplar_descriptors, exemplar_condition)
+            theirs = self._mixed(exemplar_condition, exemplar_descriptors)
+            prepared = self.features(exemplar_descriptors, theirs)
         match = self.make_match(ours, prepared)
         size = (condition.shape[-2], condition.shape[-1])
         if self.warp_mode == "patch":
@@ -151,16 +155,16 @@ class CosineCorrespondence(nn.Module):
                 match, batch.exemplar, size, self.upsample_mode, "cycle" in outputs
             )
         if "warped_labels" in outputs and exemplar_condition is not None:
-            labels = F.interpolate(exemplar_condition, size=match.exemplar_grid, mode="nearest")
+            labels = _on_grid(exemplar_condition, match.exemplar_grid)
             alignment.warped_labels = match.warp(labels.flatten(2)).unflatten(2, match.grid)
         return alignment
 
-    def prepare_exemplar(self, descriptors: Tensor, condition: Tensor | None) -> Tensor:
+    def prepare_exemplar(self, descriptors: Tensor, condition: Tensor | OneHot | None) -> Tensor:
         """The exemplar's side of the match, which no condition changes: its `features`.
 
         Args:
             descriptors: (B, D, h, w), of the exemplars.
-            condition: (B, C, H, W), dense, the exemplars'.
+            condition: (B, C, H, W), dense or `OneHot`, the exemplars'.
 
         Raises:
             DataError: `mask_mix` is set and there is no condition.
@@ -170,14 +174,14 @@ class CosineCorrespondence(nn.Module):
                 f"{type(self).__name__}.mask_mix needs the exemplar's labels or condition map; "
                 f"give them, or use a model without mask_mix"
             )
-        return self.features(descriptors, condition)
+        return self.features(descriptors, self._mixed(condition, descriptors))
 
     def features(self, descriptors: Tensor, condition: Tensor | None) -> Tensor:
         """What the residual blocks make of one side, before it is embedded: (B, F, h, w).
 
         Args:
             descriptors: (B, D, h, w).
-            condition: (B, C, H, W), dense; read only where `mask_mix` is set.
+            condition: (B, C, H, W) of any size, dense; read only where `mask_mix` is set.
 
         Raises:
             ConfigError: a grid too small.
@@ -228,21 +232,30 @@ class CosineCorrespondence(nn.Module):
             self.temperature,
         )
 
-    def _conditions(self, batch: Batch, outputs: frozenset[str]) -> tuple[Tensor, Tensor | None]:
-        if batch.condition is None:
+    def _mixed(self, condition: Tensor | OneHot | None, descriptors: Tensor) -> Tensor | None:
+        """A condition as `features` reads it, where it does."""
+        if condition is None or not self.mask_mix:
+            return None
+        return _on_grid(condition, _grid(descriptors))
+
+    def _conditions(
+        self, batch: Batch, outputs: frozenset[str]
+    ) -> tuple[Tensor | OneHot, Tensor | OneHot | None]:
+        condition, exemplar_condition = batch.given_condition, batch.given_exemplar_condition
+        if condition is None:
             raise DataError(
                 f"the batch {batch.names} has no dense condition; call Batch.with_one_hot first"
             )
         users = [f"{type(self).__name__}.mask_mix"] if self.mask_mix else []
         if "warped_labels" in outputs:
             users.append("a loss or metric that reads 'warped_labels'")
-        if users and batch.exemplar_condition is None:
+        if users and exemplar_condition is None:
             raise DataError(
                 f"the exemplars of {batch.names} have no labels or condition map, which "
                 f"{' and '.join(users)} needs; give the exemplars' labels in the data set, or set "
                 f"mask_mix=False and remove the losses on warped labels"
             )
-        return batch.condition, batch.exemplar_condition
+        return condition, exemplar_condition
 
     def _warp_patches(
         self, match: Match, exemplar: Tensor, size: tuple[int, int], cycle: bool
@@ -280,6 +293,13 @@ def _warp_average(
         alignment.cycle = match.warp_back(warped).unflatten(2, match.exemplar_grid)
         alignment.cycle_target = pooled
     return alignment
+
+
+def _on_grid(condition: Tensor | OneHot, grid: tuple[int, int]) -> Tensor:
+    """Dense (B, C, h, w), resized with nearest."""
+    if isinstance(condition, OneHot):
+        return condition.resized(grid).dense()
+    return F.interpolate(condition, size=grid, mode="nearest")
 
 
 def _grid(values: Tensor) -> tuple[int, int]:

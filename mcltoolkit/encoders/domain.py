@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mcltoolkit.context import Context, OneHot
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers import (
     Conv,
@@ -133,22 +134,28 @@ class DomainEncoder(nn.Module):
         self.degridding = nn.ModuleList(stage(out, out, dilation=d) for d in smoothing)
         init_weights(self, init_gain)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, `out_channels`, h, w), not normalised.
+    takes_context = True
+
+    def forward(self, x: Tensor | OneHot) -> Tensor:
+        """(B, C, H, W), dense or `OneHot` -> (B, `out_channels`, h, w), not normalised.
 
         Raises:
             ConfigError: H or W is not a multiple of `stride`.
         """
         check_divisible(x.shape[-2], x.shape[-1], self.stride, type(self).__name__)
-        features = x
-        for stage in self.stages:
+        context = Context.of(x)
+        # the type of the weights is that of the dense map, where one is made
+        dtype = next(self.parameters()).dtype
+        whole = context.at((x.shape[-2], x.shape[-1]), dtype)
+        features = self.stages[0](whole.simplest)
+        for stage in self.stages[1:]:
             features = stage(features)
         for index, block in enumerate(self.blocks):
-            features = block(features, x)
+            features = block(features, context)
             if index == 0 and self.attention is not None:
                 features = self.attention(features)
         for block in self.extra_blocks:
-            features = block(features, x)
+            features = block(features, context)
         for stage in self.degridding:
             features = stage(features)
         return features

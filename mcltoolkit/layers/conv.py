@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcltoolkit import ops
+from mcltoolkit.context import Context
+from mcltoolkit.layers.context_conv import context_conv2d
 from mcltoolkit.layers.padding import reflect_pad
 from mcltoolkit.layers.precision import without_autocast
 from mcltoolkit.layers.spectral import spectral, spectral_norm_of
@@ -40,16 +42,21 @@ class Conv(nn.Conv2d):
         )
         self.reflect = reflect
 
-    def forward(self, x: Tensor, padded: bool = False) -> Tensor:
+    def forward(self, x: Tensor | Context, padded: bool = False) -> Tensor:
         """Convolve.
 
         Args:
-            x: (B, in, H, W).
+            x: (B, in, H, W), dense or in pieces.
             padded: the reflection of `x` is on it already.
 
         Returns:
             (B, out, H', W').
         """
+        if isinstance(x, Context):
+            with without_autocast(x):
+                weight = self.weight
+            at = self.stride[0], int(self.padding[0]), self.dilation[0]
+            return context_conv2d(x, weight, self.bias, *at, 0 if padded else self.reflect)
         if not padded:
             x = reflect_pad(x, self.reflect)
         stride, dilation = self.stride, self.dilation

@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mcltoolkit.context import as_dense, given, sample_of, takes_context
 from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.layers import SpectralNorm, vectors_held
 from mcltoolkit.layers.precision import at_least_float32
@@ -30,7 +31,7 @@ OF_BATCH = ("truth", "labels", "exemplar_labels", "exemplar_condition")
 
 @MODELS.register_module()
 class BatchPreprocessor(BaseDataPreprocessor):
-    """Checks a batch on the CPU, moves it to the device and makes its conditions dense.
+    """Checks a batch on the CPU, moves it to the device and takes its labels for one-hot maps.
 
     Args:
         condition_channels: C.
@@ -41,7 +42,7 @@ class BatchPreprocessor(BaseDataPreprocessor):
         self.condition_channels = condition_channels
 
     def forward(self, data: Batch, training: bool = False) -> Batch:
-        """The batch on the model's device, with (B, C, H, W) conditions.
+        """The batch on the model's device, with (B, C, H, W) conditions, see `Batch`.
 
         Raises:
             DataError: labels or channels that the model cannot take.
@@ -126,7 +127,7 @@ class ExemplarGAN(BaseModel):
         self.watchers: list[Watcher] = []
 
     def forward(self, inputs: Batch, data_samples: Any = None, mode: str = "tensor") -> Translation:
-        """The translation of a batch on the model's device, conditions dense."""
+        """The translation of a batch on the model's device, from `BatchPreprocessor`."""
         return self.translator(inputs, self.outputs, self.progress)
 
     def generator_losses(self, batch: Batch) -> tuple[Translation, dict[str, Tensor]]:
@@ -202,22 +203,24 @@ class ExemplarGAN(BaseModel):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Prediction]:
-        """Translate a batch on the model's device; its conditions are dense."""
-        wanted = frozenset({"warped_labels"} if batch.exemplar_condition is not None else ())
+        """Translate a batch on the model's device, from `BatchPreprocessor`."""
+        known = batch.given_exemplar_condition is not None
+        wanted = frozenset({"warped_labels"} if known else ())
         translation: Translation = self.translator(batch, wanted)
         alignment = translation.alignment
 
         def pick(values: Tensor | None, index: int) -> Tensor | None:
             return None if values is None else values[index]
 
-        assert batch.condition is not None
+        condition = batch.given_condition
+        assert condition is not None
         return [
             Prediction(
                 name=name,
                 fake=translation.fake[i].float(),
                 warped=alignment.warped[i].float(),
                 exemplar=batch.exemplar[i],
-                condition=batch.condition[i],
+                condition=sample_of(condition, i),  # type: ignore[arg-type]
                 match=alignment.match,
                 index=i,
                 truth=pick(batch.truth, i),
@@ -292,7 +295,7 @@ class ExemplarGAN(BaseModel):
 
     def _check_requirements(self, batch: Batch) -> None:
         for name in OF_BATCH:
-            if name in self.requires and getattr(batch, name) is None:
+            if name in self.requires and given(batch, name) is None:
                 objective: GeneratorObjective = unwrap(self.losses)
                 raise ConfigError(
                     f"losses {objective.users_of(name)} need '{name}', which the samples "
@@ -310,9 +313,12 @@ def _judge(
     discriminator: nn.Module, batch: Batch, fake: Tensor
 ) -> tuple[DiscriminatorPass, DiscriminatorPass]:
     """Discriminator outputs for fake and real images, which go through as one batch."""
-    assert batch.condition is not None
+    condition = batch.given_condition
+    assert condition is not None
     assert batch.truth is not None
-    condition = torch.cat([batch.condition, batch.condition])
+    if not takes_context(unwrap(discriminator)):  # such a one takes the conditions once for both
+        condition = as_dense(condition)
+        condition = torch.cat([condition, condition])
     both = discriminator(condition, torch.cat([fake, batch.truth.to(fake.dtype)]))
     halves = [[layer.chunk(2) for layer in scale] for scale in both.scales]
     fake_pass = DiscriminatorPass([[pair[0] for pair in scale] for scale in halves])
@@ -330,12 +336,15 @@ def _judge_for_generator(
         judged, real = _judge(discriminator, batch, fake)
         detached = [[layer.detach() for layer in scale] for scale in real.scales]
         return judged, DiscriminatorPass(detached)
-    assert batch.condition is not None
+    condition = batch.given_condition
+    assert condition is not None
     assert batch.truth is not None
+    if not takes_context(discriminator):
+        condition = as_dense(condition)
     # first, so that what is computed again in the backward pass starts where this pass did
-    judged = discriminator(batch.condition, fake)
+    judged = discriminator(condition, fake)
     with torch.no_grad(), vectors_held(discriminator):
-        real = discriminator(batch.condition, batch.truth.to(fake.dtype))
+        real = discriminator(condition, batch.truth.to(fake.dtype))
     return judged, real
 
 

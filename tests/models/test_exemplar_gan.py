@@ -115,7 +115,7 @@ def test_both_steps_see_the_same_fake_which_is_made_once(tiny_gan, scenes):
     images = (fake, batch.truth, torch.cat([fake, batch.truth]))
     for (condition, image), expected in zip(judged, images, strict=True):
         assert torch.equal(image, expected)
-        assert torch.equal(condition, one_hot.repeat(len(image) // 2, 1, 1, 1))
+        assert torch.equal(condition.dense(), one_hot)  # once for fake and real
     assert [image.requires_grad for _, image in judged] == [True, False, False]
 
 
