@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit import ops
 from mcltoolkit.context import Context, OneHot
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers.context_conv import context_conv2d
 from mcltoolkit.layers.conv import Conv, spectral
-from mcltoolkit.layers.norm import build_norm
+from mcltoolkit.layers.norm import PositionalNorm, build_norm
 from mcltoolkit.layers.padding import reflect_pad
 from mcltoolkit.layers.squeeze import SqueezeExcitation
 
@@ -55,6 +56,7 @@ class SPADE(nn.Module):
         context: Tensor | OneHot | Context,
         slope: float | None = None,
         hidden: Tensor | None = None,
+        pad: int = 0,
     ) -> Tensor:
         """Normalise features and modulate them.
 
@@ -63,17 +65,22 @@ class SPADE(nn.Module):
             context: (B, C_s, H, W) of any size; resized with nearest, a `Context` once a size.
             slope: of a LeakyReLU after the modulation; None: there is none.
             hidden: what `shared_hidden` made of the context for this layer, if it was called.
+            pad: pixels of reflection on every side of the result, less than h and w: the
+                convolution that follows keeps it padded, so it is cheapest made so.
 
         Returns:
-            (B, C, h, w).
+            (B, C, h + 2 pad, w + 2 pad).
         """
         if hidden is None:
             (hidden,) = shared_hidden([self], context, features)
         weight = torch.cat([self.gamma.weight, self.beta.weight])
         bias = torch.cat([_bias(self.gamma), _bias(self.beta)])
-        gamma, beta = F.conv2d(reflect_pad(hidden, self.pad), weight, bias).chunk(2, dim=1)
-        out = self.norm(features) * (1 + gamma) + beta
-        return out if slope is None else F.leaky_relu(out, slope)
+        modulation = F.conv2d(hidden, weight, bias)
+        if isinstance(self.norm, PositionalNorm):
+            return ops.modulate(
+                features, modulation, norm="pono", eps=self.norm.eps, slope=slope, pad=pad
+            )
+        return ops.modulate(self.norm(features), modulation, norm="none", slope=slope, pad=pad)
 
 
 def shared_hidden(
@@ -87,13 +94,15 @@ def shared_hidden(
         features: (B, C, h, w), of which the size is read, and the type.
 
     Returns:
-        (B, hidden, h, w) for each layer.
+        (B, hidden, h, w) for each layer, padded for the convolutions to gamma and beta.
     """
     height, width = features.shape[-2:]
     seen = Context.of(context).at((height, width), features.dtype)
     weight = torch.cat([layer.shared.weight for layer in layers])
     bias = torch.cat([_bias(layer.shared) for layer in layers])
-    hidden = F.relu_(context_conv2d(seen, weight, bias, reflect=layers[0].pad))
+    pad = layers[0].pad
+    # padded first: the activation then keeps the map that the convolutions keep
+    hidden = F.relu_(reflect_pad(context_conv2d(seen, weight, bias, reflect=pad), pad))
     return hidden.split([layer.shared.out_channels for layer in layers], dim=1)
 
 
@@ -154,6 +163,10 @@ class SPADEResBlock(nn.Module):
         layers = [self.norm_0, self.norm_1, *([self.norm_s] if self.widens else [])]
         hidden = shared_hidden(layers, context, x)
         shortcut = self.conv_s(self.norm_s(x, context, None, hidden[2])) if self.widens else x
-        x = self.conv_0(self.norm_0(x, context, self.slope, hidden[0]))
-        x = self.conv_1(self.norm_1(x, context, self.slope, hidden[1]))
+        pad = self.conv_0.reflect
+        if pad >= min(x.shape[-2:]):  # so small a map the convolutions pad themselves
+            pad = 0
+        padded = pad > 0
+        x = self.conv_0(self.norm_0(x, context, self.slope, hidden[0], pad), padded)
+        x = self.conv_1(self.norm_1(x, context, self.slope, hidden[1], pad), padded)
         return shortcut + self.gate(x)
