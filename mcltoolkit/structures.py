@@ -7,12 +7,13 @@ N = h * w positions, K classes. Images are float32 in [-1, 1]; labels are int64 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from mcltoolkit.context import OneHot, cat_samples, dense_views, given
 from mcltoolkit.errors import DataError
 
 
@@ -20,8 +21,8 @@ from mcltoolkit.errors import DataError
 class Sample:
     """One training or test case.
 
-    A label condition gives `labels` (H, W) and leaves `condition` None: the batch turns labels
-    into one-hot maps on the device. Edges, poses and the like give `condition` (C, H, W).
+    A label condition gives `labels` (H, W) and leaves `condition` None: the batch takes labels for
+    one-hot maps on the device. Edges, poses and the like give `condition` (C, H, W).
 
     Attributes:
         name: name of the condition, unique in the data set.
@@ -50,11 +51,14 @@ class Sample:
     exemplar_positions: Tensor | None = None
 
 
+@dense_views("condition", "exemplar_condition")
 @dataclass
 class Batch:
     """Samples stacked along B; the fields are those of `Sample`.
 
     `condition` and `exemplar_condition` are None for label maps until `with_one_hot` fills them.
+    From then on they read as dense maps, which are made when somebody reads them first;
+    `given_condition` and `given_exemplar_condition` are the ids behind them.
     """
 
     names: list[str]
@@ -71,14 +75,26 @@ class Batch:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def given_condition(self) -> Tensor | OneHot | None:
+        """The condition as it was given: dense, or the ids of a label map."""
+        found: Tensor | OneHot | None = given(self, "condition")
+        return found
+
+    @property
+    def given_exemplar_condition(self) -> Tensor | OneHot | None:
+        """The exemplar's condition likewise."""
+        found: Tensor | OneHot | None = given(self, "exemplar_condition")
+        return found
+
+    def changed(self, **changes: Any) -> Batch:
+        """A copy with other values in the fields named; ids of label maps stay ids in it, which
+        `dataclasses.replace` reads as dense maps."""
+        return Batch(**{**{f.name: given(self, f.name) for f in fields(self)}, **changes})
+
     def map_tensors(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """A copy with `function` applied to every tensor."""
-        changed: dict[str, Any] = {
-            f.name: function(value)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
-        return replace(self, **changed)
+        return self.changed(**_mapped(self, function))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """A copy on `device`."""
@@ -95,38 +111,32 @@ class Batch:
         Raises:
             DataError: labels outside 0..`channels` - 1, or a dense map with other channels.
         """
-        _check_condition(self.condition, self.labels, channels, self.names)
+        _check_condition(self.given_condition, self.labels, channels, self.names)
         _check_condition(
-            self.exemplar_condition, self.exemplar_labels, channels, self.exemplar_names
+            self.given_exemplar_condition, self.exemplar_labels, channels, self.exemplar_names
         )
 
     def with_one_hot(self, channels: int) -> Batch:
-        """A copy whose conditions exist as (B, `channels`, H, W) float maps.
+        """A copy whose conditions are (B, `channels`, H, W) float maps; those of labels are held as
+        ids until somebody reads them.
 
         Raises:
             DataError: neither labels nor a dense condition is given.
         """
-        condition = _dense(self.condition, self.labels, channels, "condition", self.names)
-        exemplar_condition = None
-        if self.exemplar_condition is not None or self.exemplar_labels is not None:
-            exemplar_condition = _dense(
-                self.exemplar_condition,
-                self.exemplar_labels,
-                channels,
-                "exemplar condition",
-                self.exemplar_names or self.names,
-            )
-        return replace(self, condition=condition, exemplar_condition=exemplar_condition)
+        condition = _one_hot(self.given_condition, self.labels, channels)
+        if condition is None:
+            raise DataError(f"condition of {self.names}: neither labels nor a dense map is given")
+        theirs = _one_hot(self.given_exemplar_condition, self.exemplar_labels, channels)
+        return self.changed(condition=condition, exemplar_condition=theirs)
 
     def as_paired(self) -> Batch:
         """A copy in which each truth is its own exemplar (used to probe conditional losses)."""
         if self.truth is None:
             raise DataError("a batch without ground truth cannot be paired")
-        return replace(
-            self,
+        return self.changed(
             exemplar=self.truth,
             exemplar_labels=self.labels,
-            exemplar_condition=self.condition,
+            exemplar_condition=self.given_condition,
             exemplar_names=list(self.names),
             exemplar_positions=None,  # those of the exemplars that were
             paired=torch.ones_like(self.paired),
@@ -178,6 +188,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
+@dense_views("condition")
 @dataclass
 class ExemplarSide:
     """What a translation reads of exemplars, whatever the conditions: made once, used for many.
@@ -185,7 +196,7 @@ class ExemplarSide:
     Attributes:
         image: (B, 3, H, W) in [-1, 1].
         labels: (B, H, W), where they are known.
-        condition: (B, C, H, W), dense, where it is known.
+        condition: (B, C, H, W), dense, where it is known; see `Batch`.
         descriptors: (B, D, h, w), what the correspondence matches; None in a model without
             encoders.
         prepared: (B, ...), what the correspondence's own `prepare_exemplar` made of them, if it
@@ -198,9 +209,16 @@ class ExemplarSide:
     descriptors: Tensor | None = None
     prepared: Tensor | None = None
 
+    @property
+    def given_condition(self) -> Tensor | OneHot | None:
+        """The condition as it was given: dense, or the ids of a label map."""
+        found: Tensor | OneHot | None = given(self, "condition")
+        return found
+
     def expand(self, count: int) -> ExemplarSide:
         """One exemplar (B = 1) for `count` conditions; nothing is copied."""
-        return self._map(lambda values: values[0].expand(count, *values.shape[1:]))
+        fields_of = _mapped(self, lambda values: values[0].expand(count, *values.shape[1:]))
+        return ExemplarSide(**fields_of)
 
     @staticmethod
     def stack(sides: Sequence[ExemplarSide]) -> ExemplarSide:
@@ -214,22 +232,14 @@ class ExemplarSide:
             return first if len(sides) == 1 else first.expand(len(sides))
         joined: dict[str, Any] = {}
         for name in (f.name for f in fields(first)):
-            values = [getattr(side, name) for side in sides]
+            values = [given(side, name) for side in sides]
             if any(v is None for v in values) and not all(v is None for v in values):
                 raise DataError(
                     f"some exemplars of one batch have '{name}' and some have none; give it for "
                     f"all of them, or for none"
                 )
-            joined[name] = None if values[0] is None else torch.cat(values)
+            joined[name] = None if values[0] is None else cat_samples(values)
         return ExemplarSide(**joined)
-
-    def _map(self, function: Callable[[Tensor], Tensor]) -> ExemplarSide:
-        changed: dict[str, Any] = {
-            f.name: function(value)
-            for f in fields(self)
-            if (value := getattr(self, f.name)) is not None
-        }
-        return ExemplarSide(**changed)
 
 
 class Match(Protocol):
@@ -351,7 +361,7 @@ class Translation:
     where one is configured.
 
     Attributes:
-        batch: the input, conditions dense.
+        batch: the input, with one-hot conditions.
         alignment: match and warped exemplar.
         fake: (B, 3, H, W) in [-1, 1], the output image.
         condition_features, exemplar_features, truth_features: (B, C, h, w); None in a model
@@ -394,6 +404,7 @@ class Translation:
         return value
 
 
+@dense_views("condition")
 @dataclass
 class Prediction:
     """One sample's part of a translation in evaluation: what metrics and pictures read.
@@ -401,7 +412,7 @@ class Prediction:
     Attributes:
         fake, warped, exemplar: (3, H, W) in [-1, 1].
         truth: (3, H, W); the right answer only where `paired`.
-        condition: (C, H, W), dense.
+        condition: (C, H, W), dense; may be given as `OneHot`, see `Batch`.
         labels, exemplar_labels: (H, W), for label conditions.
         warped_labels: (K, h, w), the exemplar's labels seen from the condition, as weights.
         match, index: the batch's match and this sample's place in it.
@@ -424,21 +435,24 @@ class Prediction:
     exemplar_positions: Tensor | None = None
 
 
-def _dense(
-    dense: Tensor | None, labels: Tensor | None, channels: int, what: str, names: list[str]
-) -> Tensor:
-    if dense is not None:
-        return dense
-    if labels is None:
-        raise DataError(f"{what} of {names}: neither labels nor a dense map is given")
-    b, h, w = labels.shape
-    return labels.new_zeros((b, channels, h, w), dtype=torch.float32).scatter_(
-        1, labels.unsqueeze(1), 1.0
-    )
+def _one_hot(
+    held: Tensor | OneHot | None, labels: Tensor | None, channels: int
+) -> Tensor | OneHot | None:
+    return OneHot(labels, channels) if held is None and labels is not None else held
+
+
+def _mapped(owner: Any, function: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    """`function` of each field of a dataclass that holds a tensor or ids."""
+    held = {f.name: given(owner, f.name) for f in fields(owner)}
+    return {
+        name: value.map(function) if isinstance(value, OneHot) else function(value)
+        for name, value in held.items()
+        if isinstance(value, Tensor | OneHot)
+    }
 
 
 def _check_condition(
-    dense: Tensor | None, labels: Tensor | None, channels: int, names: list[str]
+    dense: Tensor | OneHot | None, labels: Tensor | None, channels: int, names: list[str]
 ) -> None:
     if dense is not None and dense.shape[1] != channels:
         raise DataError(

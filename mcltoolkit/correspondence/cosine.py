@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mcltoolkit.correspondence.match import CosineMatch
+from mcltoolkit.context import OneHot
+from mcltoolkit.correspondence.match import MEMORY, CosineMatch
+from mcltoolkit.correspondence.neighbourhoods import NeighbourhoodMatch, unfold_neighbourhoods
 from mcltoolkit.correspondence.residual import SharedResidualBlock
 from mcltoolkit.correspondence.warp import (
     average_pool,
@@ -21,9 +23,7 @@ from mcltoolkit.correspondence.warp import (
 )
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.layers.init import init_weights
-from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.layers.sizes import check_counts
-from mcltoolkit.layers.unit import unit_length
 from mcltoolkit.registry import CORRESPONDENCES
 from mcltoolkit.structures import Alignment, Batch, Match
 
@@ -67,6 +67,9 @@ class CosineCorrespondence(nn.Module):
         temperature: of the softmax, > 0.
         warp: `average` (pooled exemplar, upsampled) or `patch` (whole pixel patches).
         upsample: `nearest` or `bilinear`, for `average`.
+        memory: `dense` keeps the matrix of all pairs for the backward pass, `blocks` makes it again
+            in memory linear in the positions, `auto` takes what is faster where it fits; the
+            results are the same. See `CosineMatch`.
 
     Raises:
         ConfigError: a setting outside these values.
@@ -86,11 +89,13 @@ class CosineCorrespondence(nn.Module):
         temperature: float = 0.01,
         warp: str = "average",
         upsample: str = "nearest",
+        memory: str = "auto",
     ) -> None:
         super().__init__()
         self._check("centre", centre, ("channels", "positions"))
         self._check("warp", warp, ("average", "patch"))
         self._check("upsample", upsample, ("nearest", "bilinear"))
+        self._check("memory", memory, MEMORY)
         check_counts(type(self).__name__, embed=embed, neighbourhood=neighbourhood)
         if neighbourhood % 2 == 0:
             raise ConfigError(
@@ -109,6 +114,7 @@ class CosineCorrespondence(nn.Module):
         self.temperature = temperature
         self.warp_mode = warp
         self.upsample_mode = upsample
+        self.memory = memory
         joint = in_channels + 3 * self.coordinates + condition_channels * self.mask_mix
         width = joint if hidden is None else hidden
         self.project = nn.Identity() if hidden is None else nn.Conv2d(joint, hidden, 1)
@@ -116,6 +122,8 @@ class CosineCorrespondence(nn.Module):
         self.theta = nn.Conv2d(width, embed, 1)
         self.phi = nn.Conv2d(width, embed, 1)
         init_weights(self)
+
+    takes_context = True
 
     def forward(
         self,
@@ -139,28 +147,38 @@ class CosineCorrespondence(nn.Module):
             ConfigError: an image size that the grid does not divide, or a grid too small.
         """
         condition, exemplar_condition = self._conditions(batch, outputs)
-        ours = self.features(condition_descriptors, condition)
+        ours = self.features(condition_descriptors, self._mixed(condition, condition_descriptors))
         if prepared is None:
-            prepared = self.features(exemplar_descriptors, exemplar_condition)
+            theirs = self._mixed(exemplar_condition, exemplar_descriptors)
+            prepared = self.features(exemplar_descriptors, theirs)
         match = self.make_match(ours, prepared)
         size = (condition.shape[-2], condition.shape[-1])
-        if self.warp_mode == "patch":
-            alignment = self._warp_patches(match, batch.exemplar, size, "cycle" in outputs)
-        else:
-            alignment = _warp_average(
-                match, batch.exemplar, size, self.upsample_mode, "cycle" in outputs
-            )
+        colours = self._colours(match, batch.exemplar, size)
+        values = [colours.flatten(2)]
         if "warped_labels" in outputs and exemplar_condition is not None:
-            labels = F.interpolate(exemplar_condition, size=match.exemplar_grid, mode="nearest")
-            alignment.warped_labels = match.warp(labels.flatten(2)).unflatten(2, match.grid)
+            labels = _on_grid(exemplar_condition, match.exemplar_grid)
+            values.append(labels.flatten(2))
+        # one call for all: the match, not the width of the values, is what takes time
+        warped, back = _warp(match, torch.cat(values, 1), colours.shape[1], "cycle" in outputs)
+        parts = warped.split([value.shape[1] for value in values], dim=1)
+        alignment = Alignment(match, self._painted(match.grid, parts[0], size))
+        if len(parts) > 1:
+            alignment.warped_labels = parts[1].unflatten(2, match.grid)
+        if back is not None and self.warp_mode == "patch":
+            factor = pool_factor(size, match.grid)
+            alignment.cycle = fold_patches(back, match.exemplar_grid, factor)
+            alignment.cycle_target = batch.exemplar
+        elif back is not None:
+            alignment.cycle = back.unflatten(2, match.exemplar_grid)
+            alignment.cycle_target = colours
         return alignment
 
-    def prepare_exemplar(self, descriptors: Tensor, condition: Tensor | None) -> Tensor:
+    def prepare_exemplar(self, descriptors: Tensor, condition: Tensor | OneHot | None) -> Tensor:
         """The exemplar's side of the match, which no condition changes: its `features`.
 
         Args:
             descriptors: (B, D, h, w), of the exemplars.
-            condition: (B, C, H, W), dense, the exemplars'.
+            condition: (B, C, H, W), dense or `OneHot`, the exemplars'.
 
         Raises:
             DataError: `mask_mix` is set and there is no condition.
@@ -170,14 +188,14 @@ class CosineCorrespondence(nn.Module):
                 f"{type(self).__name__}.mask_mix needs the exemplar's labels or condition map; "
                 f"give them, or use a model without mask_mix"
             )
-        return self.features(descriptors, condition)
+        return self.features(descriptors, self._mixed(condition, descriptors))
 
     def features(self, descriptors: Tensor, condition: Tensor | None) -> Tensor:
         """What the residual blocks make of one side, before it is embedded: (B, F, h, w).
 
         Args:
             descriptors: (B, D, h, w).
-            condition: (B, C, H, W), dense; read only where `mask_mix` is set.
+            condition: (B, C, H, W) of any size, dense; read only where `mask_mix` is set.
 
         Raises:
             ConfigError: a grid too small.
@@ -207,11 +225,7 @@ class CosineCorrespondence(nn.Module):
         Returns:
             (B, `embed` * `neighbourhood`^2, h * w), not in half precision.
         """
-        values = F.unfold(
-            at_least_float32(head(features)), self.neighbourhood, padding=self.neighbourhood // 2
-        )
-        axis = 1 if self.centre == "channels" else 2
-        return unit_length(values - values.mean(axis, keepdim=True))
+        return unfold_neighbourhoods(head(features), self.neighbourhood, self.centre)
 
     def make_match(self, condition_features: Tensor, exemplar_features: Tensor) -> Match:
         """The match of the two sides; a subclass that matches otherwise overrides this.
@@ -220,33 +234,54 @@ class CosineCorrespondence(nn.Module):
             condition_features: (B, F, h, w), of `features`.
             exemplar_features: the same for the exemplar; its grid may differ.
         """
+        embeds = type(self).embed is CosineCorrespondence.embed
+        if embeds and self.neighbourhood > 1 and self.centre == "channels":
+            return NeighbourhoodMatch(
+                self.theta(condition_features),
+                self.phi(exemplar_features),
+                self.neighbourhood,
+                self.temperature,
+                self.memory,
+            )
         return CosineMatch(
             self.embed(condition_features, self.theta),
             self.embed(exemplar_features, self.phi),
             _grid(condition_features),
             _grid(exemplar_features),
             self.temperature,
+            self.memory,
         )
 
-    def _conditions(self, batch: Batch, outputs: frozenset[str]) -> tuple[Tensor, Tensor | None]:
-        if batch.condition is None:
+    def _mixed(self, condition: Tensor | OneHot | None, descriptors: Tensor) -> Tensor | None:
+        """A condition as `features` reads it, where it does."""
+        if condition is None or not self.mask_mix:
+            return None
+        return _on_grid(condition, _grid(descriptors))
+
+    def _conditions(
+        self, batch: Batch, outputs: frozenset[str]
+    ) -> tuple[Tensor | OneHot, Tensor | OneHot | None]:
+        condition, exemplar_condition = batch.given_condition, batch.given_exemplar_condition
+        if condition is None:
             raise DataError(
                 f"the batch {batch.names} has no dense condition; call Batch.with_one_hot first"
             )
         users = [f"{type(self).__name__}.mask_mix"] if self.mask_mix else []
         if "warped_labels" in outputs:
             users.append("a loss or metric that reads 'warped_labels'")
-        if users and batch.exemplar_condition is None:
+        if users and exemplar_condition is None:
             raise DataError(
                 f"the exemplars of {batch.names} have no labels or condition map, which "
                 f"{' and '.join(users)} needs; give the exemplars' labels in the data set, or set "
                 f"mask_mix=False and remove the losses on warped labels"
             )
-        return batch.condition, batch.exemplar_condition
+        return condition, exemplar_condition
 
-    def _warp_patches(
-        self, match: Match, exemplar: Tensor, size: tuple[int, int], cycle: bool
-    ) -> Alignment:
+    def _colours(self, match: Match, exemplar: Tensor, size: tuple[int, int]) -> Tensor:
+        """What is warped: the pooled exemplar (B, 3, h, w), or its cells' pixels (B, C, M)."""
+        if self.warp_mode == "average":
+            pool_factor(size, match.grid)
+            return average_pool(exemplar, match.exemplar_grid)
         factor = pool_factor((exemplar.shape[-2], exemplar.shape[-1]), match.exemplar_grid)
         if factor != pool_factor(size, match.grid):
             raise ConfigError(
@@ -254,13 +289,13 @@ class CosineCorrespondence(nn.Module):
                 f"sides; found {pool_factor(size, match.grid)} pixels for the condition and "
                 f"{factor} for the exemplar; use images of one size, or warp='average'"
             )
-        warped = match.warp(unfold_patches(exemplar, match.exemplar_grid))
-        alignment = Alignment(match, fold_patches(warped, match.grid, factor))
-        if cycle:
-            back = match.warp_back(warped)
-            alignment.cycle = fold_patches(back, match.exemplar_grid, factor)
-            alignment.cycle_target = exemplar
-        return alignment
+        return unfold_patches(exemplar, match.exemplar_grid)
+
+    def _painted(self, grid: tuple[int, int], warped: Tensor, size: tuple[int, int]) -> Tensor:
+        """Warped colours (B, C, N) at full size."""
+        if self.warp_mode == "average":
+            return upsample(warped.unflatten(2, grid), size, self.upsample_mode)
+        return fold_patches(warped, grid, pool_factor(size, grid))
 
     def _check(self, setting: str, value: str, allowed: tuple[str, ...]) -> None:
         if value not in allowed:
@@ -269,17 +304,23 @@ class CosineCorrespondence(nn.Module):
             )
 
 
-def _warp_average(
-    match: Match, exemplar: Tensor, size: tuple[int, int], mode: str, cycle: bool
-) -> Alignment:
-    pool_factor(size, match.grid)
-    pooled = average_pool(exemplar, match.exemplar_grid)
-    warped = match.warp(pooled.flatten(2))
-    alignment = Alignment(match, upsample(warped.unflatten(2, match.grid), size, mode))
-    if cycle:
-        alignment.cycle = match.warp_back(warped).unflatten(2, match.exemplar_grid)
-        alignment.cycle_target = pooled
-    return alignment
+def _warp(match: Match, values: Tensor, channels: int, cycle: bool) -> tuple[Tensor, Tensor | None]:
+    """Values (B, C, M) warped, and the first `channels` of them warped back, if asked for."""
+    if not cycle:
+        return match.warp(values), None
+    both = getattr(match, "warp_cycle", None)
+    if both is not None:
+        warped, back = both(values, channels)
+        return warped, back
+    warped = match.warp(values)
+    return warped, match.warp_back(warped[:, :channels])
+
+
+def _on_grid(condition: Tensor | OneHot, grid: tuple[int, int]) -> Tensor:
+    """Dense (B, C, h, w), resized with nearest."""
+    if isinstance(condition, OneHot):
+        return condition.resized(grid).dense()
+    return F.interpolate(condition, size=grid, mode="nearest")
 
 
 def _grid(values: Tensor) -> tuple[int, int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mcltoolkit.layers import Conv, InstanceNorm
+
 
 class SharedResidualBlock(nn.Module):
     """[reflection pad, conv3x3, instance norm, PReLU, reflection pad, conv3x3, instance norm],
@@ -19,9 +21,9 @@ class SharedResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
-        self.norm = nn.InstanceNorm2d(channels)
+        self.conv1 = Conv(channels, channels, 3, reflect=1)
+        self.conv2 = Conv(channels, channels, 3, reflect=1)
+        self.norm = InstanceNorm()
         self.prelu = nn.PReLU()
 
     def forward(self, x: Tensor) -> Tensor:

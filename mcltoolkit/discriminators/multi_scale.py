@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit import ops
+from mcltoolkit.context import FEW_CHANNELS, Context, OneHot, as_dense
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.layers import Conv, NonLocalAttention, build_norm, init_weights, spectral
+from mcltoolkit.layers import Conv, ConvNorm, NonLocalAttention, build_norm, init_weights, spectral
 from mcltoolkit.registry import DISCRIMINATORS
 from mcltoolkit.structures import DiscriminatorPass
 
@@ -56,20 +58,19 @@ class PatchDiscriminator(nn.Module):
                 padding=_PAD,
                 bias=False,
             )
-            self.stages.append(nn.Sequential(spectral(conv), build_norm(norm, widths[index])))
+            self.stages.append(ConvNorm(spectral(conv), build_norm(norm, widths[index]), slope))
         self.stages.append(Conv(widths[-1], 1, _KERNEL, 1, padding=_PAD))
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor | Context) -> list[Tensor]:
         """(B, C + 3, H, W) -> the outputs of all layers, the score map (B, 1, h, w) last."""
-        outputs: list[Tensor] = []
         last = len(self.stages) - 1
-        for index, stage in enumerate(self.stages):
+        seen = ops.leaky_relu(self.stages[0](x), self.slope)
+        outputs: list[Tensor] = [seen]
+        for index, stage in enumerate(self.stages[1:], 1):
             if index == last - 1 and self.attention is not None:
-                x = self.attention(x)
-            x = stage(x)
-            if index != last:
-                x = F.leaky_relu(x, self.slope)
-            outputs.append(x)
+                seen = self.attention(seen)
+            seen = stage(seen)
+            outputs.append(seen)
         return outputs
 
     def score_size(self, size: int) -> int:
@@ -120,10 +121,13 @@ class MultiScaleDiscriminator(nn.Module):
         )
         init_weights(self, init_gain)
 
-    def forward(self, condition: Tensor, image: Tensor) -> DiscriminatorPass:
-        """Judge images (B, 3, H, W) under their conditions (B, C, H, W).
+    takes_context = True
 
-        For one discriminator step, stack fake and real images along B.
+    def forward(self, condition: Tensor | OneHot, image: Tensor) -> DiscriminatorPass:
+        """Judge images (B, 3, H, W) under their conditions (B, C, H, W), dense or `OneHot`.
+
+        For one discriminator step, stack fake and real images along B. Their conditions are the
+        same and may be given once: with b of them, image i is judged under condition i mod b.
 
         Raises:
             ConfigError: the image is too small for the coarsest scale.
@@ -137,12 +141,11 @@ class MultiScaleDiscriminator(nn.Module):
                 f"must be at least {smallest}; enlarge the images or lower discriminator.layers "
                 f"or discriminator.scales"
             )
-        x = torch.cat([condition, image], dim=1)
         outputs = []
         for index, discriminator in enumerate(self.scales):
             if index:
-                x = halve(x)
-            outputs.append(discriminator(x))
+                condition, image = halve(condition), halve(image)
+            outputs.append(discriminator(_under(condition, image)))
         return DiscriminatorPass(outputs)
 
     def smallest_size(self) -> int:
@@ -157,6 +160,16 @@ class MultiScaleDiscriminator(nn.Module):
         return size
 
 
-def halve(x: Tensor) -> Tensor:
+def _under(condition: Tensor | OneHot, image: Tensor) -> Tensor | Context:
+    """Condition and image as one map: in pieces where that spares work."""
+    if condition.shape[1] > FEW_CHANNELS:
+        return Context([condition, image])
+    dense = as_dense(condition, image.dtype)
+    return torch.cat([dense.repeat(len(image) // len(dense), 1, 1, 1), image], dim=1)
+
+
+def halve(x: Tensor | OneHot) -> Tensor:
     """(B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2)): mean of 3x3, padding not counted."""
+    if isinstance(x, OneHot):
+        return ops.one_hot_avg_pool2d(x.ids, x.channels)
     return F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)

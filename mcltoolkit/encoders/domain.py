@@ -6,12 +6,13 @@ have one, of the same shape with separate weights.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit.context import Context, OneHot
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers import (
     Conv,
+    ConvNorm,
     NonLocalAttention,
     SPADEResBlock,
     build_norm,
@@ -88,19 +89,24 @@ class DomainEncoder(nn.Module):
             raise ConfigError(f"DomainEncoder.spade_blocks is {spade_blocks}; allowed is 1 or more")
         self.out_channels = 4 * base_width if out_channels is None else out_channels
         self.stride = 2 * second_stride
-        self.slope = slope
 
         def stage(
-            width_in: int, width_out: int, stride: int = 1, dilation: int = 1
-        ) -> nn.Sequential:
+            width_in: int,
+            width_out: int,
+            stride: int = 1,
+            dilation: int = 1,
+            slope: float | None = None,
+        ) -> nn.Module:
             kernel = 3 if stride == 1 else stride_kernel
             conv = Conv(width_in, width_out, kernel, stride, dilation, dilation, bias=False)
-            return nn.Sequential(spectral(conv), build_norm(norm, width_out))
+            return ConvNorm(spectral(conv), build_norm(norm, width_out), slope)
 
         widths = [in_channels, *(base_width * factor for factor in (1, 2, 4, 8, 8))]
         strides = (1, 2, 1, second_stride, 1)
+        slopes = [slope] * (len(strides) - 1) + [None]
         self.stages = nn.ModuleList(
-            stage(a, b, s) for a, b, s in zip(widths, widths[1:], strides, strict=False)
+            stage(a, b, s, slope=activation)
+            for a, b, s, activation in zip(widths, widths[1:], strides, slopes, strict=False)
         )
 
         def block(
@@ -128,22 +134,28 @@ class DomainEncoder(nn.Module):
         self.degridding = nn.ModuleList(stage(out, out, dilation=d) for d in smoothing)
         init_weights(self, init_gain)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, `out_channels`, h, w), not normalised.
+    takes_context = True
+
+    def forward(self, x: Tensor | OneHot) -> Tensor:
+        """(B, C, H, W), dense or `OneHot` -> (B, `out_channels`, h, w), not normalised.
 
         Raises:
             ConfigError: H or W is not a multiple of `stride`.
         """
         check_divisible(x.shape[-2], x.shape[-1], self.stride, type(self).__name__)
-        features = x
-        for index, stage in enumerate(self.stages):
-            features = stage(features if index == 0 else F.leaky_relu(features, self.slope))
+        context = Context.of(x)
+        # the type of the weights is that of the dense map, where one is made
+        dtype = next(self.parameters()).dtype
+        whole = context.at((x.shape[-2], x.shape[-1]), dtype)
+        features = self.stages[0](whole.simplest)
+        for stage in self.stages[1:]:
+            features = stage(features)
         for index, block in enumerate(self.blocks):
-            features = block(features, x)
+            features = block(features, context)
             if index == 0 and self.attention is not None:
                 features = self.attention(features)
         for block in self.extra_blocks:
-            features = block(features, x)
+            features = block(features, context)
         for stage in self.degridding:
             features = stage(features)
         return features

@@ -11,8 +11,9 @@ on its own, as its optimiser wants it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from mmengine.device import get_device
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
+from mcltoolkit.context import OneHot
 from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.registry import MODEL_WRAPPERS
 from mcltoolkit.structures import Alignment, Batch, DiscriminatorPass, Painting, Translation
@@ -227,9 +229,19 @@ def _register_flows() -> None:
     gather parameters."""
     from torch.utils import _pytree
 
-    for kind in FLOWS:
+    # by what they hold: read as a field, the ids of a label map would become a dense map
+    for kind in (*FLOWS, OneHot):
         if kind not in _pytree.SUPPORTED_NODES:
-            _pytree.register_dataclass(kind)
+            _pytree.register_pytree_node(kind, _taken_apart, partial(_put_together, kind))
+
+
+def _taken_apart(flow: Any) -> tuple[list[Any], tuple[str, ...]]:
+    names = ("ids", "channels") if isinstance(flow, OneHot) else tuple(vars(flow))
+    return [vars(flow)[name] for name in names], names
+
+
+def _put_together(kind: type, values: Iterable[Any], names: tuple[str, ...]) -> Any:
+    return kind(**dict(zip(names, values, strict=True)))
 
 
 def _checked(module: nn.Module, units: Sequence[str] | None) -> frozenset[str]:

@@ -11,10 +11,10 @@ import warnings
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
-from torch.nn.utils import parametrize
 
 from mcltoolkit.errors import ConfigError, described
 from mcltoolkit.export.signature import Signature, sample_inputs
+from mcltoolkit.layers import fold_parametrizations
 from mcltoolkit.models.translator import Translator
 from mcltoolkit.structures import Batch
 
@@ -58,20 +58,7 @@ class ExportedNetwork(nn.Module):
 def plain_network(translator: Translator) -> ExportedNetwork:
     """A copy on the CPU, in evaluation mode and float32, with parametrised weights made plain."""
     network = ExportedNetwork(copy.deepcopy(translator).cpu().float()).eval()
-    for module in list(network.modules()):
-        if parametrize.is_parametrized(module):
-            _fold(module)
-    return network.requires_grad_(False)
-
-
-def _fold(module: nn.Module) -> None:
-    """Make parametrised tensors plain. torch's remove_parametrizations would change the class that
-    a copy shares with its original, and break that."""
-    values = {name: getattr(module, name).detach() for name in module.parametrizations}  # type: ignore
-    module.__class__ = parametrize.type_before_parametrizations(module)
-    del module.parametrizations
-    for name, value in values.items():
-        module.register_parameter(name, nn.Parameter(value))
+    return fold_parametrizations(network).requires_grad_(False)
 
 
 def capture(translator: Translator, signature: Signature) -> ExportedProgram:

@@ -46,7 +46,7 @@ def deviations(
 
     Args:
         run: inputs by name -> outputs in the order of `OUTPUTS`.
-        translator: the model in memory, on the CPU, its spectral norm not folded.
+        translator: the model in memory, on the CPU.
         tolerance: largest difference allowed.
         what: its name in the message.
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit.context import Context, OneHot
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers import (
     Conv,
@@ -80,12 +81,14 @@ class SPADEGenerator(nn.Module):
         self.last = Conv(base_width, 3, 3, padding=1)
         init_weights(self, init_gain)
 
-    def forward(self, warped: Tensor, condition: Tensor) -> Tensor:
+    takes_context = True
+
+    def forward(self, warped: Tensor, condition: Tensor | OneHot) -> Tensor:
         """Paint the image.
 
         Args:
             warped: (B, 3, H, W), the exemplar in the condition's layout, in [-1, 1].
-            condition: (B, C, H, W).
+            condition: (B, C, H, W), dense or `OneHot`.
 
         Returns:
             (B, 3, H, W) in [-1, 1].
@@ -95,7 +98,7 @@ class SPADEGenerator(nn.Module):
         """
         height, width = condition.shape[-2:]
         check_divisible(height, width, self.stride, type(self).__name__)
-        context = torch.cat([warped, condition], dim=1)
+        context = Context([warped, condition])
         if context.shape[1] != self.context_channels:
             raise ConfigError(
                 f"SPADEGenerator got a condition of {condition.shape[1]} channels; it takes "
@@ -103,7 +106,7 @@ class SPADEGenerator(nn.Module):
                 f"the data"
             )
         coarse = (height // self.stride, width // self.stride)
-        x = self.first(F.interpolate(context, size=coarse, mode="nearest"))
+        x = self.first(context.at(coarse, warped.dtype).simplest)
         for name, stage in self.stages.items():
             if name in self.doubled_before:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")

@@ -14,6 +14,7 @@ from mcltoolkit.engine.hooks.ema import KEY as AVERAGE
 from mcltoolkit.errors import ConfigError, ToolkitError, WeightsError, described
 from mcltoolkit.inference.model import TranslationModel, names_and_colours
 from mcltoolkit.inference.settings import inference_settings
+from mcltoolkit.layers import fold_parametrizations
 from mcltoolkit.models.translator import TRANSLATOR_SETTINGS, Translator
 from mcltoolkit.plugins import load_plugins
 
@@ -55,13 +56,14 @@ def load_model(
     check_names(parts, plugins, checkpoint)
     translator = build_translator(parts, checkpoint)
     _fill(translator, content, checkpoint)
+    fold_parametrizations(translator.eval())
     meta = content.get("meta") or {}
     settings = inference_settings(config, meta)
     classes, palette = names_and_colours(
         translator.condition_channels, settings["condition"], meta.get("dataset_meta") or {}
     )
     return TranslationModel(
-        translator.to(_device(device)).eval(),
+        translator.to(_device(device)),
         {**config, "inference": settings},
         classes,
         palette,

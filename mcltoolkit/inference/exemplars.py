@@ -113,8 +113,8 @@ def encode(pair: Pair, model: TranslationModel, size: Size, padded: Size) -> Exe
         fields = condition_fields(condition, size, padded, "exemplar condition")
         one = Batch(["exemplar"], image, torch.tensor([False]))
         batch = replace(one, **fields)
-        dense = batch.to(model.device).with_one_hot(model.channels)
-        return model.translator.encode_exemplar(dense.exemplar, dense.condition, dense.labels)
+        moved = batch.to(model.device).with_one_hot(model.channels)
+        return model.translator.encode_exemplar(moved.exemplar, moved.given_condition, moved.labels)
 
     weights = state_of(model.translator)
     return model.exemplars.get(_key(picture, condition, (size, padded, weights)), make)

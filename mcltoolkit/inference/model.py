@@ -23,7 +23,8 @@ class TranslationModel:
     """What `load_model` returns and `translate` takes.
 
     Attributes:
-        translator: the networks, in evaluation mode, on `device`.
+        translator: the networks, in evaluation mode, on `device`; from `load_model`, spectral norm
+            is folded into the weights.
         config: the config that the checkpoint carries, plain data, its `inference` complete.
         classes: K names, by label value; None where conditions are no label maps.
         palette: K display colours, RGB in 0..255; None likewise.

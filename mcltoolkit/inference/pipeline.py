@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from mcltoolkit.context import as_dense, sample_of
 from mcltoolkit.errors import DataError, ToolkitError
 from mcltoolkit.inference.exemplars import Exemplar, Pair, encode, read_pair
 from mcltoolkit.inference.inputs import Source, condition_fields, read_condition
@@ -60,7 +61,7 @@ class _Ready:
     @property
     def form(self) -> tuple[object, ...]:
         """Requests of one form go through the networks together."""
-        lacks = [(side.condition is None, side.labels is None) for side in self.sides]
+        lacks = [(side.given_condition is None, side.labels is None) for side in self.sides]
         return self.batch.exemplar.shape, self.batch.labels is None, self.weights is None, lacks
 
 
@@ -208,9 +209,10 @@ def _translate(
 ) -> list[TranslationResult]:
     batch = _joined([ready.batch for ready in waiting]).to(model.device)
     batch = batch.with_one_hot(model.channels)
-    assert batch.condition is not None
+    condition = batch.given_condition
+    assert condition is not None
     translator = model.translator
-    descriptors = translator.encode_condition(batch.condition)
+    descriptors = translator.encode_condition(condition)
     columns = zip(*(ready.sides for ready in waiting), strict=True)
     sides = [ExemplarSide.stack(same) for same in columns]
     alignments = [translator.align(batch, descriptors, side) for side in sides]
@@ -222,8 +224,8 @@ def _translate(
         ]
         alignment, side = mix(alignments, weights), side_by_side(sides)
     if steadier is not None:
-        alignment = steadier(alignment, batch.condition)
-    painting = translator.paint(alignment, batch.condition)
+        alignment = steadier(alignment, as_dense(condition))
+    painting = translator.paint(alignment, condition)
     release(alignment.match)
     return [
         TranslationResult(
@@ -244,13 +246,14 @@ def _prediction(
     alignment: Alignment,
     fake: torch.Tensor,
 ) -> Prediction:
-    assert batch.condition is not None
+    condition = batch.given_condition
+    assert condition is not None
     return Prediction(
         name=ready.request.name,
         fake=fake[i].float(),
         warped=alignment.warped[i].float(),
         exemplar=side.image[i],
-        condition=batch.condition[i],
+        condition=sample_of(condition, i),  # type: ignore[arg-type]
         match=alignment.match,
         index=i,
         labels=None if batch.labels is None else batch.labels[i],

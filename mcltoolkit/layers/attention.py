@@ -10,16 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit import ops
 from mcltoolkit.layers.conv import Conv, spectral
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 
 
 class NonLocalAttention(nn.Module):
     """Every position looks at all positions of the map, halved in size by maximum.
 
     Odd sizes work: the last row or column is then pooled on its own. The N x N/4 matrix is never
-    held: `scaled_dot_product_attention` runs its memory-linear kernel once queries and keys
-    are as wide as values, so they are filled up with zeros.
+    held (`ops.attention`).
 
     Args:
         channels: C; queries and keys have C/8 channels, values C/2.
@@ -42,21 +41,12 @@ class NonLocalAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        queries = _tokens(self.query(x))
-        keys = _tokens(_pool(self.key(x)))
-        values = _tokens(_pool(self.value(x)))
-        missing = values.shape[-1] - queries.shape[-1]
-        queries, keys = F.pad(queries, (0, missing)), F.pad(keys, (0, missing))
-        with without_autocast(x):
-            attended = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
-        attended = attended[:, 0].transpose(1, 2).unflatten(2, x.shape[-2:])
+        queries = self.query(x).flatten(2)
+        keys = _pool(self.key(x)).flatten(2)
+        values = _pool(self.value(x)).flatten(2)
+        attended = ops.attention(queries, keys, values).unflatten(2, x.shape[-2:])
         return x + (self.gain * self.out(attended.to(x.dtype))).to(x.dtype)
 
 
 def _pool(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 2, ceil_mode=True)
-
-
-def _tokens(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, 1 head, N, C), in at least float32."""
-    return at_least_float32(x).flatten(2).transpose(1, 2).contiguous().unsqueeze(1)

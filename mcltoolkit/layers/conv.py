@@ -1,19 +1,20 @@
-"""The convolution of all networks here: zero or reflection padding, spectral norm on demand.
-
-Spectral normalisation: Miyato et al., ICLR 2018 (weight divided by its largest singular value,
-which one power iteration a training pass keeps up to date).
-"""
+"""The convolution of all networks here: zero or reflection padding, spectral norm on demand."""
 
 from __future__ import annotations
 
-import torch
+from typing import Any, cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import register_parametrization
 
+from mcltoolkit import ops
+from mcltoolkit.context import Context
+from mcltoolkit.layers.context_conv import context_conv2d
 from mcltoolkit.layers.padding import reflect_pad
 from mcltoolkit.layers.precision import without_autocast
+from mcltoolkit.layers.spectral import spectral, spectral_norm_of
+
+__all__ = ["Conv", "spectral"]
 
 
 class Conv(nn.Conv2d):
@@ -41,42 +42,42 @@ class Conv(nn.Conv2d):
         )
         self.reflect = reflect
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in, H, W) -> (B, out, H', W')."""
-        # reading a spectrally normalised weight runs the power iteration: autocast would
-        # do its matrix-vector products in half precision
-        with without_autocast(x):
-            weight = self.weight
-        x = reflect_pad(x, self.reflect)
-        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation)
+    def forward(self, x: Tensor | Context, padded: bool = False) -> Tensor:
+        """Convolve.
 
+        Args:
+            x: (B, in, H, W), dense or in pieces.
+            padded: the reflection of a dense `x` is on it already.
 
-def spectral(conv: Conv) -> Conv:
-    """`conv` with spectral norm on its weight; its state has `parametrizations.weight.original`
-    and the singular vectors `parametrizations.weight.0._u` and `_v`.
-
-    On the meta device, where networks are built for their shapes alone, the norm is left out: its
-    power iterations take seconds there and yield nothing.
-    """
-    if conv.weight.is_meta:
-        register_parametrization(conv, "weight", _SpectralShapes(conv.weight))
-    else:
-        spectral_norm(conv)
-    return conv
-
-
-class _SpectralShapes(nn.Module):
-    """State names and shapes of spectral norm without its arithmetic."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        rows = weight.flatten(1)
-        self.register_buffer("_u", torch.empty_like(rows[:, 0]))
-        self.register_buffer("_v", torch.empty_like(rows[0]))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        if not weight.is_meta:
-            raise RuntimeError(
-                "this network was built on the meta device, for its shapes; build it on a real one"
-            )
-        return weight
+        Returns:
+            (B, out, H', W').
+        """
+        if isinstance(x, Context):
+            with without_autocast(x):
+                weight = self.weight
+            one = (self.stride[0], int(self.padding[0]), self.dilation[0])
+            return context_conv2d(x, weight, self.bias, *one, self.reflect)
+        if not padded:
+            x = reflect_pad(x, self.reflect)
+        stride, dilation = self.stride, self.dilation
+        norm = spectral_norm_of(self)
+        if norm is None:
+            # reading a weight that is normalised in another way may compute it: autocast would do
+            # that in half precision
+            with without_autocast(x):
+                weight = self.weight
+            return F.conv2d(x, weight, self.bias, stride, self.padding, dilation)
+        original: Any = self.parametrizations["weight"].original  # type: ignore
+        sigma, padding = norm.sigma(original), cast(tuple[int, ...], self.padding)
+        u, v = norm._u, norm._v
+        return ops.spectral_conv2d(
+            x,
+            original,
+            u,
+            v,
+            sigma,
+            self.bias,
+            stride,
+            padding,
+            dilation,
+        )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
+
+from mcltoolkit.layers.spectral import spectral_norm_of
 
 _POWER_ITERATIONS = 5
 
@@ -28,6 +32,8 @@ def init_weights(module: nn.Module, gain: float = 0.02) -> None:
         if not parametrize.is_parametrized(layer, "weight"):
             nn.init.xavier_normal_(layer.weight, gain)
             continue
-        nn.init.xavier_normal_(layer.parametrizations.weight.original, gain)  # type: ignore
-        for _ in range(_POWER_ITERATIONS):  # each reading brings the singular vectors up to date
-            layer.weight  # noqa: B018
+        original: Any = layer.parametrizations["weight"].original  # type: ignore
+        nn.init.xavier_normal_(original, gain)
+        norm = spectral_norm_of(layer)
+        if norm is not None:
+            norm.advance(original, _POWER_ITERATIONS)

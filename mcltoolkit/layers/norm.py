@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit import ops
 from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.layers.sync_bn import SyncBatchNorm
@@ -43,11 +43,11 @@ class InstanceNorm(nn.Module):
         super().__init__()
         self.eps = eps
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape and dtype."""
+    def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
+        """(B, C, H, W) -> the same shape and dtype, after a LeakyReLU of that slope if given."""
         if x.shape[-2:].numel() == 1:
             return x - x
-        return F.instance_norm(at_least_float32(x), eps=self.eps).to(x.dtype)
+        return ops.instance_norm(x, self.eps, slope)
 
 
 def build_norm(kind: str, channels: int) -> nn.Module:

@@ -8,16 +8,20 @@ row or column repeats itself: the convention of `numpy.pad(mode='reflect')`.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from mcltoolkit import ops
 
 
 def reflect_pad(x: Tensor, pad: int) -> Tensor:
-    """Map (B, C, H, W) extended by `pad` pixels on every side: (B, C, H + 2 pad, W + 2 pad)."""
+    """Map (B, C, H, W) extended by `pad` pixels on every side: (B, C, H + 2 pad, W + 2 pad).
+
+    Integers are padded, too, as torch's function does not.
+    """
     if pad == 0:
         return x
-    if min(x.shape[-2:]) > pad:
-        return F.pad(x, (pad, pad, pad, pad), mode="reflect")
+    if min(x.shape[-2:]) > pad and x.is_floating_point():
+        return ops.reflect_pad(x, pad)
     for dim in (-2, -1):
         x = x.index_select(dim, _reflected(x.shape[dim], pad, x.device))
     return x

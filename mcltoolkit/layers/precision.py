@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from mcltoolkit.context import Context
+
 _LOW = (torch.float16, torch.bfloat16)
 
 
@@ -15,7 +17,7 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.float() if x.dtype in _LOW else x
 
 
-def without_autocast(x: Tensor) -> AbstractContextManager[None]:
+def without_autocast(x: Tensor | Context) -> AbstractContextManager[None]:
     """A context in which operations on the device of `x` keep the precision of their inputs.
 
     Where autocast is off there is nothing to do, and an exported graph stays free of contexts.

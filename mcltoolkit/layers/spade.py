@@ -3,18 +3,27 @@ CoCosNet's form: reflection padding, and positional norm by default."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit import ops
+from mcltoolkit.context import Context, OneHot
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.layers.context_conv import context_conv2d
 from mcltoolkit.layers.conv import Conv, spectral
-from mcltoolkit.layers.norm import build_norm
+from mcltoolkit.layers.norm import PositionalNorm, build_norm
 from mcltoolkit.layers.padding import reflect_pad
 from mcltoolkit.layers.squeeze import SqueezeExcitation
 
 
 class SPADE(nn.Module):
     """norm(f) * (1 + gamma) + beta, gamma and beta read from a context map at each position.
+
+    The convolutions to gamma and beta run as one, of both weights; those of several layers that
+    read one context may run as one, too, see `shared_hidden`.
 
     Args:
         channels: C, of the features.
@@ -41,11 +50,61 @@ class SPADE(nn.Module):
         self.gamma = Conv(hidden, channels, kernel)
         self.beta = Conv(hidden, channels, kernel)
 
-    def forward(self, features: Tensor, context: Tensor) -> Tensor:
-        """Features (B, C, h, w) and context (B, C_s, H, W) of any size -> (B, C, h, w)."""
-        context = F.interpolate(context, size=features.shape[-2:], mode="nearest")
-        hidden = reflect_pad(F.relu(self.shared(context)), self.pad)
-        return self.norm(features) * (1 + self.gamma(hidden)) + self.beta(hidden)
+    def forward(
+        self,
+        features: Tensor,
+        context: Tensor | OneHot | Context,
+        slope: float | None = None,
+        hidden: Tensor | None = None,
+        pad: int = 0,
+    ) -> Tensor:
+        """Normalise features and modulate them.
+
+        Args:
+            features: (B, C, h, w).
+            context: (B, C_s, H, W) of any size; resized with nearest, a `Context` once a size.
+            slope: of a LeakyReLU after the modulation; None: there is none.
+            hidden: what `shared_hidden` made of the context for this layer, if it was called.
+            pad: pixels of reflection on every side of the result, less than h and w.
+
+        Returns:
+            (B, C, h + 2 pad, w + 2 pad).
+        """
+        if hidden is None:
+            (hidden,) = shared_hidden([self], context, features)
+        weight = torch.cat([self.gamma.weight, self.beta.weight])
+        bias = torch.cat([_bias(self.gamma), _bias(self.beta)])
+        both = F.conv2d(reflect_pad(hidden, self.pad), weight, bias)
+        if isinstance(self.norm, PositionalNorm):
+            eps = self.norm.eps
+            return ops.modulate(features, both, norm="pono", eps=eps, slope=slope, pad=pad)
+        return ops.modulate(self.norm(features), both, norm="none", slope=slope, pad=pad)
+
+
+def shared_hidden(
+    layers: Sequence[SPADE], context: Tensor | OneHot | Context, features: Tensor
+) -> tuple[Tensor, ...]:
+    """The hidden maps of SPADE layers that read one context at one size, by one convolution.
+
+    Args:
+        layers: of one kernel and context width.
+        context: (B, C_s, H, W) of any size.
+        features: (B, C, h, w), of which the size is read, and the type.
+
+    Returns:
+        (B, hidden, h, w) for each layer.
+    """
+    height, width = features.shape[-2:]
+    seen = Context.of(context).at((height, width), features.dtype)
+    weight = torch.cat([layer.shared.weight for layer in layers])
+    bias = torch.cat([_bias(layer.shared) for layer in layers])
+    hidden = F.relu_(context_conv2d(seen, weight, bias, reflect=layers[0].pad))
+    return hidden.split([layer.shared.out_channels for layer in layers], dim=1)
+
+
+def _bias(conv: Conv) -> Tensor:
+    assert conv.bias is not None, "the convolutions of SPADE are built with one"
+    return conv.bias
 
 
 class SPADEResBlock(nn.Module):
@@ -95,9 +154,16 @@ class SPADEResBlock(nn.Module):
             self.norm_s = spade(in_channels)
         self.gate = SqueezeExcitation(out_channels) if squeeze_excitation else nn.Identity()
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | OneHot | Context) -> Tensor:
         """(B, in, h, w) and context (B, C_s, H, W) of any size -> (B, out, h, w)."""
-        shortcut = self.conv_s(self.norm_s(x, context)) if self.widens else x
-        x = self.conv_0(F.leaky_relu(self.norm_0(x, context), self.slope))
-        x = self.conv_1(F.leaky_relu(self.norm_1(x, context), self.slope))
+        layers = [self.norm_0, self.norm_1, *([self.norm_s] if self.widens else [])]
+        hidden = shared_hidden(layers, context, x)
+        shortcut = self.conv_s(self.norm_s(x, context, None, hidden[2])) if self.widens else x
+        pad = self.conv_0.reflect
+        if pad >= min(x.shape[-2:]):
+            pad = 0  # a map so small is reflected more than once, by the convolution
+        for conv, norm, seen in zip(
+            (self.conv_0, self.conv_1), (self.norm_0, self.norm_1), hidden, strict=False
+        ):
+            x = conv(norm(x, context, self.slope, seen, pad), padded=pad > 0)
         return shortcut + self.gate(x)

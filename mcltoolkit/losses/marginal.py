@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit import ops
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
@@ -76,8 +77,8 @@ def marginal_contrastive(
 ) -> Tensor:
     """-mean_i log( P_i / (P_i + sum_{j!=i} e^{cos(theta_ij)/t}) ), P_i = e^{cos(theta_ii + m)/t}.
 
-    Computed in float32 (float64 for float64 input), also under autocast. Holds one N x N matrix
-    an image, or (B N) x (B N) with negatives from the batch.
+    Computed in float32 (float64 for float64 input), also under autocast, in memory linear in the
+    positions.
 
     Args:
         anchor, positive: (B, N, D); row i of one belongs to row i of the other. Any length: they
@@ -104,12 +105,8 @@ def marginal_contrastive(
         anchor, positive = (x.flatten(0, 1).unsqueeze(0) for x in (anchor, positive))
     with torch.autocast(anchor.device.type, enabled=False):
         a, p = (F.normalize(at_least_float32(x), dim=2, eps=MIN_NORM) for x in (anchor, positive))
-        logits = (a / temperature) @ p.transpose(1, 2)
-        cosine = (a * p).sum(dim=2)
-        own = apply_margin(cosine, margin)
-        if own is not cosine:
-            logits = torch.diagonal_scatter(logits, own / temperature, dim1=1, dim2=2)
-        return (logits.logsumexp(dim=2) - logits.diagonal(dim1=1, dim2=2)).mean()
+        own = apply_margin((a * p).sum(dim=2), margin) / temperature
+        return (ops.contrast_sums(a, p, own, 1 / temperature) - own).mean()
 
 
 class ProjectionHead(nn.Module):

@@ -129,7 +129,7 @@ class VGG19Features(nn.Module):
             for name, convolution in self.convolutions.items():
                 if name.endswith("_1") and name != "conv1_1":
                     x = F.max_pool2d(x, 2)
-                x = F.relu(convolution(x))
+                x = F.relu_(convolution(x))
                 layer = name.replace("conv", "relu")
                 if layer in self.layers:
                     found[layer] = x

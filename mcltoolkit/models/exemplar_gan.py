@@ -11,8 +11,11 @@ import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from mcltoolkit.context import as_dense, for_part, given, sample_of, takes_context
 from mcltoolkit.errors import ConfigError, near_matches
+from mcltoolkit.layers import SpectralNorm, vectors_held
 from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.objective import GeneratorObjective
 from mcltoolkit.models.step_guard import StepGuard
@@ -28,7 +31,7 @@ OF_BATCH = ("truth", "labels", "exemplar_labels", "exemplar_condition")
 
 @MODELS.register_module()
 class BatchPreprocessor(BaseDataPreprocessor):
-    """Checks a batch on the CPU, moves it to the device and makes its conditions dense.
+    """Checks a batch on the CPU, moves it to the device and takes its labels for one-hot maps.
 
     Args:
         condition_channels: C.
@@ -39,7 +42,7 @@ class BatchPreprocessor(BaseDataPreprocessor):
         self.condition_channels = condition_channels
 
     def forward(self, data: Batch, training: bool = False) -> Batch:
-        """The batch on the model's device, with (B, C, H, W) conditions.
+        """The batch on the model's device, with (B, C, H, W) conditions, see `Batch`.
 
         Raises:
             DataError: labels or channels that the model cannot take.
@@ -124,7 +127,7 @@ class ExemplarGAN(BaseModel):
         self.watchers: list[Watcher] = []
 
     def forward(self, inputs: Batch, data_samples: Any = None, mode: str = "tensor") -> Translation:
-        """The translation of a batch on the model's device, conditions dense."""
+        """The translation of a batch on the model's device, from `BatchPreprocessor`."""
         return self.translator(inputs, self.outputs, self.progress)
 
     def generator_losses(self, batch: Batch) -> tuple[Translation, dict[str, Tensor]]:
@@ -135,12 +138,9 @@ class ExemplarGAN(BaseModel):
         if self.discriminator is not None:
             discriminator = unwrap(self.discriminator)
             discriminator.requires_grad_(False)
-            fake, real = _judge(discriminator, batch, translation.fake)
+            judged = _judge_for_generator(discriminator, batch, translation.fake)
             discriminator.requires_grad_(True)
-            translation.fake_pass = fake
-            translation.real_pass = DiscriminatorPass(
-                [[layer.detach() for layer in scale] for scale in real.scales]
-            )
+            translation.fake_pass, translation.real_pass = judged
         return translation, self.losses(translation)
 
     def discriminator_losses(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
@@ -203,22 +203,24 @@ class ExemplarGAN(BaseModel):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Prediction]:
-        """Translate a batch on the model's device; its conditions are dense."""
-        wanted = frozenset({"warped_labels"} if batch.exemplar_condition is not None else ())
+        """Translate a batch on the model's device, from `BatchPreprocessor`."""
+        known = batch.given_exemplar_condition is not None
+        wanted = frozenset({"warped_labels"} if known else ())
         translation: Translation = self.translator(batch, wanted)
         alignment = translation.alignment
 
         def pick(values: Tensor | None, index: int) -> Tensor | None:
             return None if values is None else values[index]
 
-        assert batch.condition is not None
+        condition = batch.given_condition
+        assert condition is not None
         return [
             Prediction(
                 name=name,
                 fake=translation.fake[i].float(),
                 warped=alignment.warped[i].float(),
                 exemplar=batch.exemplar[i],
-                condition=batch.condition[i],
+                condition=sample_of(condition, i),  # type: ignore[arg-type]
                 match=alignment.match,
                 index=i,
                 truth=pick(batch.truth, i),
@@ -293,7 +295,7 @@ class ExemplarGAN(BaseModel):
 
     def _check_requirements(self, batch: Batch) -> None:
         for name in OF_BATCH:
-            if name in self.requires and getattr(batch, name) is None:
+            if name in self.requires and given(batch, name) is None:
                 objective: GeneratorObjective = unwrap(self.losses)
                 raise ConfigError(
                     f"losses {objective.users_of(name)} need '{name}', which the samples "
@@ -311,11 +313,43 @@ def _judge(
     discriminator: nn.Module, batch: Batch, fake: Tensor
 ) -> tuple[DiscriminatorPass, DiscriminatorPass]:
     """Discriminator outputs for fake and real images, which go through as one batch."""
-    assert batch.condition is not None
+    condition = batch.given_condition
+    assert condition is not None
     assert batch.truth is not None
-    condition = torch.cat([batch.condition, batch.condition])
+    if not takes_context(unwrap(discriminator)):  # such a one takes the conditions once for both
+        condition = as_dense(condition)
+        condition = torch.cat([condition, condition])
     both = discriminator(condition, torch.cat([fake, batch.truth.to(fake.dtype)]))
     halves = [[layer.chunk(2) for layer in scale] for scale in both.scales]
     fake_pass = DiscriminatorPass([[pair[0] for pair in scale] for scale in halves])
     real_pass = DiscriminatorPass([[pair[1] for pair in scale] for scale in halves])
     return fake_pass, real_pass
+
+
+def _judge_for_generator(
+    discriminator: nn.Module, batch: Batch, fake: Tensor
+) -> tuple[DiscriminatorPass, DiscriminatorPass]:
+    """As `_judge`, with a graph for the fake image alone, which a joint pass would keep and walk
+    through for both. The real one meets the singular vectors that the fake one brought up to
+    date, as in a joint pass."""
+    if not _judges_apart(discriminator):
+        judged, real = _judge(discriminator, batch, fake)
+        detached = [[layer.detach() for layer in scale] for scale in real.scales]
+        return judged, DiscriminatorPass(detached)
+    assert batch.given_condition is not None
+    assert batch.truth is not None
+    condition = for_part(discriminator, batch.given_condition)
+    # first, so that what is computed again in the backward pass starts where this pass did
+    judged = discriminator(condition, fake)
+    with torch.no_grad(), vectors_held(discriminator):
+        real = discriminator(condition, batch.truth.to(fake.dtype))
+    return judged, real
+
+
+def _judges_apart(discriminator: nn.Module) -> bool:
+    """Whether two passes give what a joint one does: nothing in it goes by the batch, and no state
+    but spectral norm's may change from pass to pass."""
+    return not any(
+        isinstance(part, _BatchNorm) or (part._buffers and not isinstance(part, SpectralNorm))
+        for part in discriminator.modules()
+    )

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from mcltoolkit.context import OneHot, for_part
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.interfaces import Descriptor
 from mcltoolkit.layers import unit_length
@@ -127,7 +127,7 @@ class Translator(nn.Module):
     def forward(
         self, batch: Batch, outputs: frozenset[str] = frozenset(), progress: float = 0.0
     ) -> Translation:
-        """Translate a batch whose conditions are dense.
+        """Translate a batch with one-hot or dense conditions (`Batch.with_one_hot`).
 
         Args:
             batch: H and W must be divisible by the strides of encoders and generator.
@@ -138,13 +138,14 @@ class Translator(nn.Module):
         Raises:
             ConfigError: a size that the networks cannot take.
         """
-        assert batch.condition is not None, "call Batch.with_one_hot first"
-        condition_features = self._encode(self.condition_encoder, batch.condition)
+        condition = batch.given_condition
+        assert condition is not None, "call Batch.with_one_hot first"
+        condition_features = self._encode(self.condition_encoder, condition)
         exemplar_features = self._encode(self.image_encoder, batch.exemplar)
         condition_descriptors = self._describe(condition_features)
         exemplar_descriptors = self._describe(exemplar_features)
         alignment = self.correspondence(condition_descriptors, exemplar_descriptors, batch, outputs)
-        painting = self.paint(alignment, batch.condition)
+        painting = self.paint(alignment, condition)
         truth_features = None
         if "truth_features" in outputs and batch.truth is not None:
             truth_features = unit_length(self._encode_truth(batch.truth))
@@ -162,28 +163,34 @@ class Translator(nn.Module):
             extras={**alignment.extras, **painting.extras},
         )
 
-    def encode_condition(self, condition: Tensor) -> Tensor | None:
-        """Descriptors (B, D, h, w) of dense conditions (B, C, H, W); None without encoders."""
+    def encode_condition(self, condition: Tensor | OneHot) -> Tensor | None:
+        """Descriptors (B, D, h, w) of conditions (B, C, H, W); None without encoders."""
         return self._describe(self._encode(self.condition_encoder, condition))
 
     def encode_exemplar(
-        self, image: Tensor, condition: Tensor | None = None, labels: Tensor | None = None
+        self,
+        image: Tensor,
+        condition: Tensor | OneHot | None = None,
+        labels: Tensor | None = None,
     ) -> ExemplarSide:
         """The exemplar's side of a translation, for `align`; it serves any number of conditions.
 
         Args:
             image: (B, 3, H, W) in [-1, 1]; H and W as for `forward`.
-            condition: (B, C, H, W), dense, where it is known.
+            condition: (B, C, H, W), where it is known.
             labels: (B, H, W), handed through.
 
         Raises:
             DataError: the correspondence needs the condition, which is missing.
             ConfigError: a size that the networks cannot take.
         """
-        side = ExemplarSide(image, labels, condition)
+        side = ExemplarSide(image, labels)
+        side.condition = condition  # type: ignore[assignment]
         side.descriptors = self._describe(self._encode(self.image_encoder, image))
         if self.prepares_exemplars:
-            side.prepared = self.correspondence.prepare_exemplar(side.descriptors, condition)
+            part = self.correspondence
+            theirs = None if condition is None else for_part(part, condition, "prepare_exemplar")
+            side.prepared = part.prepare_exemplar(side.descriptors, theirs)
         return side
 
     @property
@@ -203,16 +210,15 @@ class Translator(nn.Module):
         """Match conditions with exemplars that were encoded before.
 
         Args:
-            batch: dense conditions; its exemplars are not read.
+            batch: conditions as for `forward`; its exemplars are not read.
             descriptors: of the conditions, from `encode_condition`.
             side: from `encode_exemplar`, with as many exemplars as the batch has conditions.
             outputs: as for `forward`.
         """
-        batch = replace(
-            batch,
+        batch = batch.changed(
             exemplar=side.image,
             exemplar_labels=side.labels,
-            exemplar_condition=side.condition,
+            exemplar_condition=side.given_condition,
         )
         known = {} if side.prepared is None else {"prepared": side.prepared}
         alignment: Alignment = self.correspondence(
@@ -220,14 +226,14 @@ class Translator(nn.Module):
         )
         return alignment
 
-    def paint(self, alignment: Alignment, condition: Tensor) -> Painting:
-        """What the generator makes of an alignment and the dense condition (B, C, H, W)."""
+    def paint(self, alignment: Alignment, condition: Tensor | OneHot) -> Painting:
+        """What the generator makes of an alignment and the condition (B, C, H, W)."""
         guidance = alignment.warped if alignment.guidance is None else alignment.guidance
-        painted = self.generator(guidance, condition)
+        painted = self.generator(guidance, for_part(self.generator, condition))
         return painted if isinstance(painted, Painting) else Painting(painted)
 
-    def _encode(self, encoder: nn.Module | None, x: Tensor) -> Tensor | None:
-        return None if encoder is None else unit_length(encoder(x))
+    def _encode(self, encoder: nn.Module | None, x: Tensor | OneHot) -> Tensor | None:
+        return None if encoder is None else unit_length(encoder(for_part(encoder, x)))
 
     def _encode_truth(self, truth: Tensor) -> Tensor:
         assert self.image_encoder is not None, "asked for by losses that need encoders"

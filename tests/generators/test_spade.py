@@ -110,7 +110,7 @@ def test_blocks_see_the_whole_context():
     contexts = []
     generator.stages["up_3"].register_forward_hook(lambda _, given, out: contexts.append(given[1]))
     generator(warped, condition)
-    torch.testing.assert_close(contexts[0], torch.cat([warped, condition], 1))
+    torch.testing.assert_close(contexts[0].dense(), torch.cat([warped, condition], 1))
 
 
 def test_last_layer_is_leaky_relu_convolution_tanh():

@@ -1,3 +1,4 @@
+import copy
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
 from mcltoolkit.errors import ConfigError, DataError
@@ -108,13 +110,13 @@ def test_both_steps_see_the_same_fake_which_is_made_once(tiny_gan, scenes):
     model.discriminator.register_forward_pre_hook(lambda m, args: judged.append(args))
     model.train_step(batch, optimisers(model))
     (fake,) = made
-    assert len(judged) == 2
+    assert len(judged) == 3
     one_hot = F.one_hot(batch.labels, 6).permute(0, 3, 1, 2).float()
-    for condition, image in judged:
-        assert torch.equal(image, torch.cat([fake, batch.truth]))
-        assert torch.equal(condition, torch.cat([one_hot, one_hot]))
-    assert judged[0][1].requires_grad
-    assert not judged[1][1].requires_grad
+    images = (fake, batch.truth, torch.cat([fake, batch.truth]))
+    for (condition, image), expected in zip(judged, images, strict=True):
+        assert torch.equal(image, expected)
+        assert torch.equal(condition.dense(), one_hot)  # once for fake and real
+    assert [image.requires_grad for _, image in judged] == [True, False, False]
 
 
 def test_the_log_has_weighted_losses_their_sum_and_the_discriminators(tiny_gan, scenes):
@@ -136,7 +138,7 @@ def test_the_log_has_weighted_losses_their_sum_and_the_discriminators(tiny_gan, 
     for name in SCENES:
         factor = 3.0 if name == "cyc" else 1.0
         torch.testing.assert_close(heavy[f"loss_{name}"], factor * light[f"loss_{name}"])
-    hinge = sum((1 + s[:2]).relu().mean() + (1 - s[2:]).relu().mean() for s in scores[1]) / 2
+    hinge = sum((1 + s[:2]).relu().mean() + (1 - s[2:]).relu().mean() for s in scores[2]) / 2
     torch.testing.assert_close(heavy["loss_d_adv"], 0.5 * hinge)  # weighted as loss_adv is
     generator_side = -0.5 * sum(s[:2].mean() for s in scores[0]) / 2
     torch.testing.assert_close(heavy["loss_adv"], generator_side)
@@ -279,3 +281,55 @@ def test_labels_outside_the_range_are_refused_before_the_device(tiny_gan, scenes
     labels = torch.full((2, 32, 32), 6)
     with pytest.raises(DataError, match=r"train_000000.*6\.\.6.*0\.\.5"):
         tiny_gan().test_step(scenes(labels=labels))
+
+
+@pytest.mark.parametrize("norm", ["instance", "pono", "bn", "syncbn"])
+def test_the_discriminator_of_the_generators_step_judges_as_in_one_batch(tiny_gan, scenes, norm):
+    model = tiny_gan({"model.discriminator.norm": norm})
+    joint = copy.deepcopy(model.discriminator).requires_grad_(False)
+    batch = scenes().with_one_hot(6)
+    passes = []
+    model.discriminator.register_forward_hook(lambda *args: passes.append(args))
+    translation, _ = model.generator_losses(batch)
+    assert len(passes) == (1 if norm in ("bn", "syncbn") else 2)
+    condition = torch.cat([batch.condition, batch.condition])
+    expected = joint(condition, torch.cat([translation.fake, batch.truth]))
+    ours, theirs = [], []
+    for fake, real, both in zip(
+        translation.fake_pass.scales, translation.real_pass.scales, expected.scales, strict=True
+    ):
+        for one, other, joined in zip(fake, real, both, strict=True):
+            torch.testing.assert_close(torch.cat([one, other]), joined, atol=1e-5, rtol=1e-5)
+            assert not other.requires_grad
+            ours.append(one)
+            theirs.append(joined.chunk(2)[0])
+    torch.testing.assert_close(
+        model.discriminator.state_dict(), joint.state_dict(), atol=1e-6, rtol=1e-5
+    )
+    grads = [
+        torch.autograd.grad(sum(x.square().mean() for x in maps), translation.fake)[0]
+        for maps in (ours, theirs)
+    ]
+    torch.testing.assert_close(*grads, atol=1e-6, rtol=1e-4)
+    assert all(p.requires_grad for p in model.discriminator.parameters())
+
+
+class NothingRead(TorchDispatchMode):
+    """Fails where a value of a tensor decides something on the host, which has to wait for the
+    device then."""
+
+    READ = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "_unique2", "masked_select")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.name().split("::")[1].split(".")[0]
+        assert name not in self.READ, f"{func} reads a value back from the device"
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_reads_nothing_back_from_the_device(ade20k, scenes, monkeypatch):
+    model = ade20k({})
+    steps = optimisers(model)
+    batch = model.data_preprocessor(scenes(2, (32, 64)), True)  # on the CPU, where it is checked
+    monkeypatch.setattr(type(model.data_preprocessor), "forward", lambda self, data, _: data)
+    with NothingRead():
+        model.train_step(batch, steps)

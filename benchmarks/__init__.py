@@ -1,0 +1,1 @@
+"""What is measured, and the plain formulations that it is measured against."""

@@ -1,0 +1,221 @@
+"""Normalise, scale and shift at each position, activate, pad: what SPADE computes, in one function.
+
+SPADE: Park et al., CVPR 2019; positional norm: Li et al., NeurIPS 2019. Autograd keeps a map for
+each step of
+
+    n = (x - mean) * rstd,   y = n * (1 + gamma) + beta,   out = LeakyReLU(y)
+
+and this function keeps x, gamma, its result for the signs of y, and mean and rstd, which have one
+value a position. A convolution that follows keeps the result anyway, if it need not be padded
+first: so the padding is done here. With C channels, g the gradient at y and d = g * (1 + gamma) the
+one at n:
+
+    dbeta = g,   dgamma = g * n,
+    dx = rstd * (d - mean(d) - n * sum(d * n) / (C - 1)),
+
+mean and sum over channels; C - 1 because the variance is the unbiased one: its derivative by x is
+2 (x - mean) / (C - 1). The work is done in blocks of rows that fit a processor's cache, each of
+which goes through all steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from mcltoolkit.ops.reflect_pad import fill_border, fold_border
+
+MODULATED = ("pono", "none")
+# values in a block on the CPU: a few of them in float32 fit a core's share of the cache
+BLOCK = 1 << 18
+Rows = tuple[Any, ...]
+
+
+def modulate(
+    x: Tensor,
+    gamma: Tensor,
+    beta: Tensor | None = None,
+    norm: str = "pono",
+    eps: float = 1e-5,
+    slope: float | None = None,
+    pad: int = 0,
+) -> Tensor:
+    """LeakyReLU(norm(x) * (1 + gamma) + beta), its border reflected.
+
+    Computed in float32 or better. It has a first derivative only.
+
+    Args:
+        x: features (B, C, H, W).
+        gamma: (B, C, H, W), or (B, 2C, H, W) with the shift in its second half, as one convolution
+            gives both; `beta` is None then.
+        beta: (B, C, H, W), of the dtype of `gamma`.
+        norm: 'pono' (over the channels of each position, unbiased variance; C >= 2), or 'none'
+            where x is normalised already.
+        eps: added to the variance.
+        slope: >= 0, of the LeakyReLU; None leaves it out.
+        pad: pixels of reflection on every side of the result, less than H and W.
+
+    Returns:
+        (B, C, H + 2 pad, W + 2 pad), of the dtype that x and gamma promote to.
+
+    Raises:
+        ValueError: a norm, slope or padding that is not allowed, or shapes that do not fit.
+    """
+    if norm not in MODULATED:
+        raise ValueError(f"norm is {norm!r}; allowed are {', '.join(MODULATED)}")
+    if slope is not None and slope < 0:
+        raise ValueError(f"slope is {slope}; allowed is None, 0 or more")
+    if not 0 <= pad < min(x.shape[2:]):
+        raise ValueError(f"pad is {pad}; allowed is 0 to less than {min(x.shape[2:])} for these x")
+    factor = 2 if beta is None else 1
+    expected = torch.Size((x.shape[0], factor * x.shape[1], *x.shape[2:]))
+    if gamma.shape != expected or (beta is not None and beta.shape != expected):
+        found = [tuple(t.shape) for t in (gamma, beta) if t is not None]
+        raise ValueError(f"scale and shift are {found}, expected {tuple(expected)} for these x")
+    if torch.compiler.is_compiling():  # who takes a graph fuses it, and wants no blocks in it
+        return _plain(x, gamma, beta, norm == "pono", eps, slope, pad)
+    result: Tensor = _Modulate.apply(x, gamma, beta, norm == "pono", eps, slope, pad)
+    return result
+
+
+class _Modulate(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        gamma: Tensor,
+        beta: Tensor | None,
+        normalise: bool,
+        eps: float,
+        slope: float | None,
+        pad: int,
+    ) -> Tensor:
+        scale, shift = _halves(gamma, beta)
+        padded = _empty(x, torch.promote_types(x.dtype, gamma.dtype), pad=pad)
+        out = _inside(padded, pad)
+        mean = rstd = None
+        if normalise:
+            mean, rstd = x.new_empty((2, x.shape[0], 1, *x.shape[2:]), dtype=_full(x))
+        for rows in _blocks(x):
+            block = x[rows].to(_full(x))
+            if mean is not None and rstd is not None:
+                block, mean[rows], rstd[rows] = _positional(block, eps)
+            y = torch.addcmul(block, block, scale[rows].to(block.dtype)).add_(shift[rows])
+            out[rows] = y if slope is None else F.leaky_relu_(y, slope)
+        fill_border(padded, pad)
+        # a half of a map would keep all of it
+        scale = scale.clone() if beta is None else scale
+        signs = None if slope is None else padded
+        ctx.save_for_backward(x, scale, signs, mean, rstd)
+        ctx.slope, ctx.pad, ctx.merged = slope, pad, beta is None
+        return padded
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, gamma, signs, mean, rstd = ctx.saved_tensors
+        for_x, for_gamma, for_beta = ctx.needs_input_grad[:3]
+        channels = x.shape[1]
+        dx = torch.empty_like(x) if for_x else None
+        both = dgamma = dbeta = None
+        if ctx.merged and for_gamma:
+            both = _empty(x, gamma.dtype, channels=2 * channels)
+            dgamma, dbeta = both[:, :channels], both[:, channels:]
+        else:
+            dgamma = torch.empty_like(x, dtype=gamma.dtype) if for_gamma else None
+            dbeta = torch.empty_like(x, dtype=gamma.dtype) if for_beta else None
+        grad = fold_border(grad, ctx.pad)
+        for rows in _blocks(x):
+            g = grad[rows].to(_full(x))
+            if signs is not None:
+                result = _inside(signs, ctx.pad)[rows].to(g.dtype)
+                g = torch.ops.aten.leaky_relu_backward(g, result, ctx.slope, True)
+            if dbeta is not None:
+                dbeta[rows] = g
+            normal = x[rows].to(_full(x))
+            if mean is not None:
+                normal = (normal - mean[rows]).mul_(rstd[rows])
+            if dgamma is not None:
+                dgamma[rows] = g * normal
+            if dx is not None:
+                d = torch.addcmul(g, g, gamma[rows].to(g.dtype))
+                if mean is not None:
+                    projection = (d * normal).sum(1, keepdim=True).div_(channels - 1)
+                    d.sub_(d.mean(1, keepdim=True)).sub_(normal.mul_(projection)).mul_(rstd[rows])
+                dx[rows] = d
+        if ctx.merged:
+            dgamma, dbeta = both, None
+        return dx, dgamma, dbeta, None, None, None, None
+
+
+def _plain(
+    x: Tensor,
+    gamma: Tensor,
+    beta: Tensor | None,
+    normalise: bool,
+    eps: float,
+    slope: float | None,
+    pad: int,
+) -> Tensor:
+    scale, shift = _halves(gamma, beta)
+    full = x.to(_full(x))
+    if normalise:
+        full = _positional(full, eps)[0]
+    y = torch.addcmul(full, full, scale.to(full.dtype)) + shift
+    if slope is not None:
+        y = F.leaky_relu(y, slope)
+    y = y.to(torch.promote_types(x.dtype, gamma.dtype))
+    return F.pad(y, (pad, pad, pad, pad), mode="reflect") if pad else y
+
+
+def _positional(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The normalised map, mean and 1 / deviation. Mean first, then squares: as exact as `var_mean`,
+    which is slow over a dimension that is not the innermost one."""
+    mean = x.mean(1, keepdim=True)
+    centred = x - mean
+    var = centred.square().sum(1, keepdim=True).div_(x.shape[1] - 1)
+    rstd = var.add_(eps).rsqrt_()
+    return centred.mul_(rstd), mean, rstd
+
+
+def _halves(gamma: Tensor, beta: Tensor | None) -> tuple[Tensor, Tensor]:
+    if beta is not None:
+        return gamma, beta
+    scale, shift = gamma.chunk(2, dim=1)
+    return scale, shift
+
+
+def _full(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def _empty(x: Tensor, dtype: torch.dtype, channels: int = 0, pad: int = 0) -> Tensor:
+    """A map in the memory format of `x`, of as many channels or of `channels`, larger by `pad`."""
+    form = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+    size = (x.shape[0], channels or x.shape[1], x.shape[2] + 2 * pad, x.shape[3] + 2 * pad)
+    return torch.empty(size, dtype=dtype, device=x.device, memory_format=form)
+
+
+def _inside(padded: Tensor, pad: int) -> Tensor:
+    return padded[..., pad:-pad, pad:-pad] if pad else padded
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def _blocks(x: Tensor) -> Iterator[Rows]:
+    """Indices of blocks of rows; an accelerator takes all in one."""
+    batch, channels, height, width = x.shape
+    if x.device.type != "cpu":
+        yield (slice(None),)
+        return
+    rows = max(BLOCK // max(channels * width, 1), 1)
+    for sample in range(batch):
+        for top in range(0, height, rows):
+            yield (slice(sample, sample + 1), slice(None), slice(top, top + rows))

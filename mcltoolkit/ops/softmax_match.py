@@ -1,0 +1,186 @@
+"""Softmax-weighted sums over all positions, in memory linear in the positions.
+
+The forward pass makes a block of rows of the N x M matrix at a time and keeps the logarithm of each
+row's sum; the backward pass makes the block again, as memory-efficient attention does (Rabe and
+Staats 2021; the gradient's row means are FlashAttention's delta, Dao et al. 2022).
+
+Both directions of a match come from the same block: while the rows are being summed up, the sums
+over rows for the way back grow with a running maximum, as the warped values that they take are
+those of the block itself. A cycle so costs no further N x M product, forward or backward.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from mcltoolkit.layers.precision import at_least_float32, without_autocast
+from mcltoolkit.ops.blocks import LOG2E, Buffer, blocks, exporting
+
+
+def softmax_match(queries: Tensor, keys: Tensor, values: Tensor, scale: float = 1.0) -> Tensor:
+    """values @ softmax_j(scale * queries^T keys)^T, without the N x M matrix.
+
+    Computed in float32, or float64 if all are; differentiable once, by queries, keys and values.
+
+    Args:
+        queries: (B, D, N).
+        keys: (B, D, M).
+        values: (B, C, M).
+        scale: of the product.
+
+    Returns:
+        (B, C, N), not in half precision.
+    """
+    if exporting():
+        return _dense(queries, keys, values, scale)
+    out, _ = _SoftmaxMatch.apply(queries, keys, values, scale, 0)
+    return out  # type: ignore[no-any-return]
+
+
+def softmax_cycle(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    scale: float = 1.0,
+    channels: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`softmax_match`, and its first channels brought back by the softmax over the queries.
+
+    Args:
+        queries, keys, values, scale: see `softmax_match`.
+        channels: how many of the C channels go back, at least 1; None takes all.
+
+    Returns:
+        out = values @ softmax_j(S)^T, (B, C, N), and out[:, :channels] @ softmax_i(S),
+        (B, channels, M), with S = scale * queries^T keys.
+    """
+    count = values.shape[1] if channels is None else channels
+    if exporting():
+        out = _dense(queries, keys, values, scale)
+        return out, _dense(keys, queries, out[:, :count], scale)
+    out, back = _SoftmaxMatch.apply(queries, keys, values, scale, count)
+    return out, back
+
+
+class _SoftmaxMatch(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        scale: float,
+        channels: int,
+    ) -> tuple[Tensor, Tensor]:
+        q, k, v = _in_one_precision(queries, keys, values)
+        (batch, _, rows), columns = q.shape, k.shape[2]
+        out = v.new_empty((batch, v.shape[1], rows))
+        row_sums = v.new_empty((batch, rows))
+        back = v.new_zeros((batch, channels, columns))
+        peaks = v.new_full((batch, columns), -torch.inf)
+        totals = v.new_zeros((batch, columns))
+        first, second = Buffer(v), Buffer(v)
+        with without_autocast(q):
+            for some, part in blocks(batch, rows, columns, q.device):
+                logits = _block(q, k, scale, some, part, first)
+                peak = logits.amax(2)
+                room = second.of(*logits.shape) if channels else logits
+                share = torch.sub(logits, peak[:, :, None], out=room).exp2_()
+                total = share.sum(2)
+                row_sums[some, part] = peak + total.log2()
+                found = torch.bmm(v[some], share.mT) / total[:, None]
+                out[some, :, part] = found
+                if channels:
+                    peak = torch.maximum(peaks[some], logits.amax(1))
+                    share = torch.sub(logits, peak[:, None], out=room).exp2_()
+                    fade = (peaks[some] - peak).exp2_()
+                    totals[some] = totals[some] * fade + share.sum(1)
+                    gain = torch.bmm(found[:, :channels], share)
+                    back[some] = back[some] * fade[:, None] + gain
+                    peaks[some] = peak
+        column_sums = None
+        if channels:
+            back /= totals[:, None]
+            column_sums = peaks + totals.log2()
+        ctx.save_for_backward(queries, keys, values, out, back, row_sums, column_sums)
+        ctx.scale, ctx.channels = scale, channels
+        return out, back
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_out: Tensor, grad_back: Tensor) -> tuple[Tensor | None, ...]:
+        queries, keys, values, out, back, row_sums, column_sums = ctx.saved_tensors
+        needs_q, needs_k, needs_v = ctx.needs_input_grad[:3]
+        q, k, v = _in_one_precision(queries, keys, values)
+        scale, channels = ctx.scale, ctx.channels
+        (batch, _, rows), columns = q.shape, k.shape[2]
+        grad_q = torch.empty_like(q) if needs_q else None
+        grad_k = torch.zeros_like(k) if needs_k else None
+        grad_v = torch.zeros_like(v) if needs_v else None
+        first, second, third = Buffer(v), Buffer(v), Buffer(v)
+        back_mean = (grad_back * back).sum(1)  # of the gradients of a column's weights
+        with without_autocast(q):
+            for some, part in blocks(batch, rows, columns, q.device):
+                logits = _block(q, k, scale, some, part, first)
+                found, grad = out[some, :, part], grad_out[some, :, part]
+                from_back = None
+                if channels:
+                    share = torch.sub(
+                        logits, column_sums[some, None], out=second.of(*logits.shape)
+                    ).exp2_()
+                    more = torch.bmm(grad_back[some], share.mT)
+                    grad = torch.cat([grad[:, :channels] + more, grad[:, channels:]], dim=1)
+                    if needs_q or needs_k:
+                        from_back = third.of(*logits.shape)
+                        torch.bmm(found[:, :channels].mT, grad_back[some], out=from_back)
+                        from_back.sub_(back_mean[some, None]).mul_(share)
+                share = logits.sub_(row_sums[some, part, None]).exp2_()
+                if grad_v is not None:
+                    grad_v[some].baddbmm_(grad, share)
+                if not (needs_q or needs_k):
+                    continue
+                mean = (grad * found).sum(1)
+                inner = torch.bmm(grad.mT, v[some], out=second.of(*logits.shape))
+                inner.sub_(mean[:, :, None]).mul_(share)
+                if from_back is not None:
+                    inner.add_(from_back)
+                if grad_q is not None:
+                    grad_q[some, :, part] = torch.bmm(k[some], inner.mT).mul_(scale)
+                if grad_k is not None:
+                    grad_k[some].baddbmm_(q[some, :, part], inner, alpha=scale)
+        grads = [
+            None if grad is None else grad.to(x.dtype)
+            for grad, x in ((grad_q, queries), (grad_k, keys), (grad_v, values))
+        ]
+        return (*grads, None, None)
+
+
+def _block(
+    queries: Tensor,
+    keys: Tensor,
+    scale: float,
+    some: slice,
+    part: slice,
+    buffer: Buffer,
+) -> Tensor:
+    """Logits to the base 2 of a block of rows, (b, R, M), in the buffer."""
+    these = queries[some, :, part] * (scale * LOG2E)
+    room = buffer.of(these.shape[0], these.shape[2], keys.shape[2])
+    return torch.bmm(these.mT, keys[some], out=room)
+
+
+def _in_one_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
+    wide = [at_least_float32(x) for x in tensors]
+    dtype = torch.float64 if any(x.dtype == torch.float64 for x in wide) else torch.float32
+    return tuple(x.to(dtype) for x in wide)
+
+
+def _dense(queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    with without_autocast(queries):
+        queries, keys, values = _in_one_precision(queries, keys, values)
+        weights = ((queries * scale).mT @ keys).softmax(2)
+        return values @ weights.mT
