@@ -34,5 +34,6 @@ optim_wrapper = dict(
     generator=dict(optimizer=dict(lr=1e-3, betas=(0.5, 0.999))),
     discriminator=dict(optimizer=dict(lr=1e-3, betas=(0.5, 0.999))),
 )
+memory_format = "channels_last"  # narrow layers: measured faster on CPUs
 train_cfg = dict(type="TranslationTrainLoop", max_iters=400, val_interval=100)
 default_hooks = dict(checkpoint=dict(interval=200))

@@ -29,6 +29,7 @@ _READ_BESIDES = {
     "activation_checkpointing",
     "efficient_conv_bn_eval",
     "compile",
+    "memory_format",
 }
 READ = (set(inspect.signature(Runner.__init__).parameters) | _READ_BESIDES) - _CIRCUMSTANCES
 

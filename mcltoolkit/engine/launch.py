@@ -198,6 +198,11 @@ def _prepare(config: Config) -> Config:
     agreement.patience = timeout
     _choose_wrapper(config)
     recomputed = config.pop("activation_checkpointing", None)
+    if recomputed and config.get("compile"):
+        raise ConfigError(
+            "compile and activation_checkpointing are both set; torch.compile chooses itself what "
+            "to compute again, so allowed is one of them: set the other to None"
+        )
     if recomputed:  # taken from mmengine's Runner, whose way is wrong for buffers
         hook = dict(type="RecomputeHook", modules=recomputed)
         config.custom_hooks = [hook, *(config.get("custom_hooks") or [])]

@@ -41,7 +41,7 @@ def recompute_activations(model: nn.Module, names: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: a name that is no module of the model, or one inside another of them.
     """
-    known = dict(_named_modules(model))
+    known = dict(named_modules(model))
     found = [each for name in names if name != BLOCKS for each in _resolved(name, known)]
     if BLOCKS in names:
         finer = tuple(found)
@@ -74,7 +74,7 @@ def blocks_of(model: nn.Module) -> list[str]:
     Block by block, a training keeps what flows between the blocks and the inside of one; a whole
     network that is computed again is held whole at that moment.
     """
-    known = dict(_named_modules(model))
+    known = dict(named_modules(model))
     containers = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
     found: list[str] = []
     for name, module in known.items():
@@ -102,7 +102,9 @@ def _resolved(name: str, known: dict[str, nn.Module]) -> list[str]:
     return found
 
 
-def _named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def named_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The parts of a model by name, as if nothing were wrapped, and the fixed network behind the
+    losses as `vgg`."""
     for child_name, child in model.named_children():
         plain: Any = child.module if is_model_wrapper(child) else child
         yield from plain.named_modules(prefix=child_name)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from mcltoolkit.engine.agreement import any_rank
 from mcltoolkit.engine.checkpoints import assemble, keep_absent_parts, rebuild_logs
+from mcltoolkit.engine.compiling import compile_parts, explain_compiler
 from mcltoolkit.engine.config import plain_config
 from mcltoolkit.engine.data_loader import build_loader, refuse_skipping
 from mcltoolkit.engine.environment import environment
@@ -22,6 +23,7 @@ from mcltoolkit.engine.files import load_plain, save_whole
 from mcltoolkit.engine.hooks.evaluation import EvaluationHook
 from mcltoolkit.engine.hooks.leave_validation import LeaveValidationHook
 from mcltoolkit.engine.hooks.observe import observer_hook
+from mcltoolkit.engine.layout import lay_out
 from mcltoolkit.engine.loops import TranslationTrainLoop
 from mcltoolkit.engine.named_settings import NamedSettingsRunner
 from mcltoolkit.engine.stopping import StopSignals
@@ -70,6 +72,25 @@ class TranslationRunner(NamedSettingsRunner):
         if observers is not None:
             self.register_hook(observers)
 
+    def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
+        """mmengine's, with the model laid out in memory as `memory_format` says."""
+        sharded = "FSDP" in str((model_wrapper_cfg or {}).get("type"))
+        lay_out(model, self.cfg.get("memory_format", "contiguous"), weights=not sharded)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the parts of the model that `compile` names, before training and test alike."""
+        settings = self.cfg.get("compile")
+        if settings and hasattr(self.model, "full_state_dict"):
+            raise ConfigError(
+                "compile is set with a sharded model (model_wrapper_cfg.type is SeparateFSDP), "
+                "which is not supported; set compile=None, or leave model_wrapper_cfg out (DDP)"
+            )
+        model: Any = self.model
+        compiled = compile_parts(model.module if is_model_wrapper(model) else model, settings)
+        if compiled:
+            self.logger.info(f"torch.compile, at the first step: {', '.join(compiled)}")
+
     @staticmethod
     def build_dataloader(
         dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
@@ -90,8 +111,9 @@ class TranslationRunner(NamedSettingsRunner):
         try:
             with self.signals:
                 return super().train()
-        except BaseException:
+        except BaseException as error:
             self.call_hook("on_exception")
+            explain_compiler(error, self.cfg.get("compile"))
             raise
 
     def build_val_loop(self, loop: Any) -> Any:
