@@ -22,8 +22,8 @@ from mcltoolkit.layers.squeeze import SqueezeExcitation
 class SPADE(nn.Module):
     """norm(f) * (1 + gamma) + beta, gamma and beta read from a context map at each position.
 
-    The convolutions to gamma and beta run as one, of both weights; those of several layers that
-    read one context may run as one, too, see `shared_hidden`.
+    The first convolutions of several layers that read one context may run as one, see
+    `shared_hidden`.
 
     Args:
         channels: C, of the features.
@@ -73,14 +73,11 @@ class SPADE(nn.Module):
         """
         if hidden is None:
             (hidden,) = shared_hidden([self], context, features)
-        weight = torch.cat([self.gamma.weight, self.beta.weight])
-        bias = torch.cat([_bias(self.gamma), _bias(self.beta)])
-        modulation = F.conv2d(hidden, weight, bias)
+        # apart: as one convolution they take as long, and both weights would be kept joined, too
+        gamma, beta = self.gamma(hidden), self.beta(hidden)
         if isinstance(self.norm, PositionalNorm):
-            return ops.modulate(
-                features, modulation, norm="pono", eps=self.norm.eps, slope=slope, pad=pad
-            )
-        return ops.modulate(self.norm(features), modulation, norm="none", slope=slope, pad=pad)
+            return ops.modulate(features, gamma, beta, "pono", self.norm.eps, slope, pad)
+        return ops.modulate(self.norm(features), gamma, beta, "none", 0.0, slope, pad)
 
 
 def shared_hidden(
