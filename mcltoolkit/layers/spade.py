@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit import ops
 from mcltoolkit.context import Context, OneHot
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers.context_conv import context_conv2d
@@ -71,7 +72,7 @@ class SPADE(nn.Module):
             (hidden,) = shared_hidden([self], context, features)
         weight = torch.cat([self.gamma.weight, self.beta.weight])
         bias = torch.cat([_bias(self.gamma), _bias(self.beta)])
-        gamma, beta = F.conv2d(reflect_pad(hidden, self.pad), weight, bias).chunk(2, dim=1)
+        gamma, beta = F.conv2d(hidden, weight, bias).chunk(2, dim=1)
         out = self.norm(features) * (1 + gamma) + beta
         return out if slope is None else F.leaky_relu(out, slope)
 
@@ -79,7 +80,8 @@ class SPADE(nn.Module):
 def shared_hidden(
     layers: Sequence[SPADE], context: Tensor | OneHot | Context, features: Tensor
 ) -> tuple[Tensor, ...]:
-    """The hidden maps of SPADE layers that read one context at one size, by one convolution.
+    """The hidden maps of SPADE layers that read one context at one size, by one convolution;
+    padded for the convolutions to gamma and beta.
 
     Args:
         layers: of one kernel and context width.
@@ -87,14 +89,18 @@ def shared_hidden(
         features: (B, C, h, w), of which the size is read, and the type.
 
     Returns:
-        (B, hidden, h, w) for each layer.
+        (B, hidden, h + 2 pad, w + 2 pad) for each layer, `pad` of the layers.
     """
     height, width = features.shape[-2:]
     seen = Context.of(context).at((height, width), features.dtype)
     weight = torch.cat([layer.shared.weight for layer in layers])
     bias = torch.cat([_bias(layer.shared) for layer in layers])
-    hidden = F.relu_(context_conv2d(seen, weight, bias, reflect=layers[0].pad))
-    return hidden.split([layer.shared.out_channels for layer in layers], dim=1)
+    pad = layers[0].pad
+    hidden = context_conv2d(seen, weight, bias, reflect=pad)
+    widths = [layer.shared.out_channels for layer in layers]
+    if min(height, width) > pad:
+        return ops.relu_reflect_pad(hidden, widths, pad)
+    return tuple(reflect_pad(group, pad) for group in F.relu(hidden).split(widths, dim=1))
 
 
 def _bias(conv: Conv) -> Tensor:

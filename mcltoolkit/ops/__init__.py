@@ -5,5 +5,6 @@ put the plain formulas of `benchmarks.plain` in their place.
 """
 
 from mcltoolkit.ops.one_hot import one_hot_avg_pool2d, one_hot_conv2d
+from mcltoolkit.ops.relu_pad import relu_reflect_pad
 
-__all__ = ["one_hot_avg_pool2d", "one_hot_conv2d"]
+__all__ = ["one_hot_avg_pool2d", "one_hot_conv2d", "relu_reflect_pad"]
