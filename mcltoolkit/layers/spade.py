@@ -99,7 +99,9 @@ def shared_hidden(
     hidden = context_conv2d(seen, weight, bias, reflect=pad)
     widths = [layer.shared.out_channels for layer in layers]
     if min(height, width) > pad:
-        return ops.relu_reflect_pad(hidden, widths, pad)
+        # as the features are, which gamma and beta are multiplied with and added to
+        form = torch.contiguous_format if features.is_contiguous() else torch.channels_last
+        return ops.relu_reflect_pad(hidden, widths, pad, form)
     return tuple(reflect_pad(group, pad) for group in F.relu(hidden).split(widths, dim=1))
 
 

@@ -16,7 +16,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def relu_reflect_pad(x: Tensor, widths: Sequence[int], pad: int) -> tuple[Tensor, ...]:
+def relu_reflect_pad(
+    x: Tensor,
+    widths: Sequence[int],
+    pad: int,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> tuple[Tensor, ...]:
     """`F.pad(F.relu(group), [pad] * 4, mode="reflect")` for each group of channels.
 
     It has a first derivative only.
@@ -25,26 +30,32 @@ def relu_reflect_pad(x: Tensor, widths: Sequence[int], pad: int) -> tuple[Tensor
         x: (B, C, H, W), C the sum of `widths`, H and W greater than `pad`.
         widths: channels of each group.
         pad: pixels of reflection on every side.
+        memory_format: of the result; the gradient has that of `x`.
 
     Returns:
-        (B, width, H + 2 pad, W + 2 pad) for each group, in the memory format of `x`.
+        (B, width, H + 2 pad, W + 2 pad) for each group.
     """
     if torch.compiler.is_compiling():  # who takes a graph fuses it
         return tuple(
             F.pad(F.relu(group), (pad,) * 4, mode="reflect")
             for group in x.split(list(widths), dim=1)
         )
-    padded: tuple[Tensor, ...] = _ReluReflectPad.apply(x, tuple(widths), pad)
+    padded: tuple[Tensor, ...] = _ReluReflectPad.apply(x, tuple(widths), pad, memory_format)
     return padded
+
+
+def memory_format_of(x: Tensor) -> torch.memory_format:
+    """channels_last for a map (B, C, H, W) that is so in memory, and not contiguous as well."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
 
 
 class _ReluReflectPad(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, widths: tuple[int, ...], pad: int) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, x: Tensor, widths: tuple[int, ...], pad: int, form: torch.memory_format
+    ) -> tuple[Tensor, ...]:
         height, width = x.shape[-2:]
-        form = torch.contiguous_format
-        if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
-            form = torch.channels_last
         padded = []
         for group in x.split(widths, dim=1):
             size = (*group.shape[:2], height + 2 * pad, width + 2 * pad)
@@ -58,7 +69,7 @@ class _ReluReflectPad(torch.autograd.Function):
                 out[..., pad + height - 1 + k, :] = out[..., pad + height - 1 - k, :]
             padded.append(out)
         ctx.save_for_backward(*padded)
-        ctx.pad, ctx.form = pad, form
+        ctx.pad, ctx.form = pad, memory_format_of(x)
         return tuple(padded)
 
     @staticmethod
@@ -82,7 +93,7 @@ class _ReluReflectPad(torch.autograd.Function):
                 for to, edge in ((k, pad - k), (columns - 1 - k, pad + columns - 1 + k)):
                     part[..., to] += grad[..., pad : pad + rows, edge]
             part.mul_(out[..., pad : pad + rows, pad : pad + columns] > 0)
-        return whole, None, None
+        return whole, None, None, None
 
 
 def _folded(line: Tensor, pad: int, length: int) -> Tensor:
