@@ -2,8 +2,8 @@
 
 Beside the plain ops: label maps are dense one-hot maps in every network; each SPADE layer resizes
 its context and convolves it itself, with three convolutions; fake and real image pass the
-discriminator as one batch, with a graph for both. Optimiser, memory layout and precision are those
-of the config, for both forms.
+discriminator as one batch, with a graph for both. Optimiser, memory layout, activation
+checkpointing and precision are those of the config, for both forms.
 """
 
 from __future__ import annotations
@@ -54,15 +54,14 @@ def _modulated(
     features: Tensor,
     context: Any,
     slope: float | None = None,
-    *_: Any,
-    **__: Any,
+    hidden: Tensor | None = None,
+    pad: int = 0,
 ) -> Tensor:
     """SPADE as its paper has it."""
     resized = functional.interpolate(_dense(context, features), size=features.shape[-2:])
-    hidden = functional.relu(self.shared(resized))
-    hidden = reflect_pad(hidden, self.pad)
-    out = self.norm(features) * (1 + self.gamma(hidden)) + self.beta(hidden)
-    return out if slope is None else functional.leaky_relu(out, slope)
+    seen = reflect_pad(functional.relu(self.shared(resized)), self.pad)
+    out = self.norm(features) * (1 + self.gamma(seen)) + self.beta(seen)
+    return reflect_pad(out if slope is None else functional.leaky_relu(out, slope), pad)
 
 
 def _dense(context: Any, features: Tensor) -> Tensor:

@@ -17,7 +17,9 @@ from torch.nn import functional
 from benchmarks.cases import Case, Place, Work
 from benchmarks.plain_model import plain_model
 from mcltoolkit.engine.config import load_config
+from mcltoolkit.engine.layout import lay_out
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
+from mcltoolkit.engine.recompute import recompute_activations
 from mcltoolkit.models import ExemplarGAN
 from mcltoolkit.registry import MODELS, build_component
 from mcltoolkit.structures import Batch
@@ -28,6 +30,7 @@ FULL = (256, 151, 1)  # side of the image, classes, batch
 GRIDS, BATCHES, CLASSES = (32, 64, 128, 256), (1, 2, 4, 8), (12, 50, 100, 151)
 STRIDE = 4  # pixels of a grid cell
 SERIES_CONFIG = "mclnet_ade20k"
+CHECKPOINTED = {"activation_checkpointing": ["blocks"]}
 # an eighth of the width everywhere
 NARROW: Mapping[str, Any] = {
     "model.condition_encoder.base_width": 8,
@@ -54,6 +57,10 @@ def cases() -> Iterator[Case]:
             for kind in ("step", "first", "further")
         )
         yield from (step, first, further)
+        yield whole_case(
+            f"step-checkpointed/{config}", "whole", "step", config, FULL, CHECKPOINTED,
+            fast_gb=6.0, plain_gb=10.0,
+        )  # fmt: skip
     for grid in GRIDS:
         yield _of_series("grid", grid, (grid * STRIDE, 12, 1), quick=grid == 32)
     for batch in BATCHES:
@@ -134,7 +141,11 @@ def random_batch(seed: int, size: tuple[int, int, int]) -> Batch:
 
 
 def _step(place: Place, model: ExemplarGAN, size: tuple[int, int, int], config: Any) -> Work:
+    """As a training does it, with the config's optimisers, layout and activation checkpointing."""
     model.to(place.device).train()
+    lay_out(model, config.get("memory_format", "contiguous"))
+    if config.get("activation_checkpointing"):
+        recompute_activations(model, config.activation_checkpointing)
     settings = config.optim_wrapper.to_dict()
     settings.pop("constructor", None)
     if place.dtype != "float32":

@@ -47,7 +47,7 @@ class Conv(nn.Conv2d):
 
         Args:
             x: (B, in, H, W), dense or in pieces.
-            padded: the reflection of a dense `x` is on it already.
+            padded: the reflection of `x` is on it already.
 
         Returns:
             (B, out, H', W').
@@ -55,8 +55,8 @@ class Conv(nn.Conv2d):
         if isinstance(x, Context):
             with without_autocast(x):
                 weight = self.weight
-            one = (self.stride[0], int(self.padding[0]), self.dilation[0])
-            return context_conv2d(x, weight, self.bias, *one, self.reflect)
+            at = self.stride[0], int(self.padding[0]), self.dilation[0]
+            return context_conv2d(x, weight, self.bias, *at, 0 if padded else self.reflect)
         if not padded:
             x = reflect_pad(x, self.reflect)
         stride, dilation = self.stride, self.dilation

@@ -65,7 +65,8 @@ class SPADE(nn.Module):
             context: (B, C_s, H, W) of any size; resized with nearest, a `Context` once a size.
             slope: of a LeakyReLU after the modulation; None: there is none.
             hidden: what `shared_hidden` made of the context for this layer, if it was called.
-            pad: pixels of reflection on every side of the result, less than h and w.
+            pad: pixels of reflection on every side of the result, less than h and w: the
+                convolution that follows keeps it padded, so it is cheapest made so.
 
         Returns:
             (B, C, h + 2 pad, w + 2 pad).
@@ -74,11 +75,12 @@ class SPADE(nn.Module):
             (hidden,) = shared_hidden([self], context, features)
         weight = torch.cat([self.gamma.weight, self.beta.weight])
         bias = torch.cat([_bias(self.gamma), _bias(self.beta)])
-        both = F.conv2d(reflect_pad(hidden, self.pad), weight, bias)
+        modulation = F.conv2d(hidden, weight, bias)
         if isinstance(self.norm, PositionalNorm):
-            eps = self.norm.eps
-            return ops.modulate(features, both, norm="pono", eps=eps, slope=slope, pad=pad)
-        return ops.modulate(self.norm(features), both, norm="none", slope=slope, pad=pad)
+            return ops.modulate(
+                features, modulation, norm="pono", eps=self.norm.eps, slope=slope, pad=pad
+            )
+        return ops.modulate(self.norm(features), modulation, norm="none", slope=slope, pad=pad)
 
 
 def shared_hidden(
@@ -92,13 +94,15 @@ def shared_hidden(
         features: (B, C, h, w), of which the size is read, and the type.
 
     Returns:
-        (B, hidden, h, w) for each layer.
+        (B, hidden, h, w) for each layer, padded for the convolutions to gamma and beta.
     """
     height, width = features.shape[-2:]
     seen = Context.of(context).at((height, width), features.dtype)
     weight = torch.cat([layer.shared.weight for layer in layers])
     bias = torch.cat([_bias(layer.shared) for layer in layers])
-    hidden = F.relu_(context_conv2d(seen, weight, bias, reflect=layers[0].pad))
+    pad = layers[0].pad
+    # padded first: the activation then keeps the map that the convolutions keep
+    hidden = F.relu_(reflect_pad(context_conv2d(seen, weight, bias, reflect=pad), pad))
     return hidden.split([layer.shared.out_channels for layer in layers], dim=1)
 
 
@@ -160,10 +164,9 @@ class SPADEResBlock(nn.Module):
         hidden = shared_hidden(layers, context, x)
         shortcut = self.conv_s(self.norm_s(x, context, None, hidden[2])) if self.widens else x
         pad = self.conv_0.reflect
-        if pad >= min(x.shape[-2:]):
-            pad = 0  # a map so small is reflected more than once, by the convolution
-        for conv, norm, seen in zip(
-            (self.conv_0, self.conv_1), (self.norm_0, self.norm_1), hidden, strict=False
-        ):
-            x = conv(norm(x, context, self.slope, seen, pad), padded=pad > 0)
+        if pad >= min(x.shape[-2:]):  # so small a map the convolutions pad themselves
+            pad = 0
+        padded = pad > 0
+        x = self.conv_0(self.norm_0(x, context, self.slope, hidden[0], pad), padded)
+        x = self.conv_1(self.norm_1(x, context, self.slope, hidden[1], pad), padded)
         return shortcut + self.gate(x)
