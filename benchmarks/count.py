@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -110,6 +111,7 @@ def on_meta() -> Iterator[None]:
         yield
 
 
+@lru_cache
 def count(config: str, size: tuple[int, int, int] = FULL, plain: bool = False) -> dict[str, Any]:
     """Counts of one training step.
 

@@ -60,8 +60,8 @@ def _of_match() -> Iterator[Case]:
     for grid in GRIDS:
         n, keys = grid**2, (grid // 2) ** 2
         yield Case(
-            f"attention/{grid}", "parts", _attention(grid, 128), ("attention", "grid", grid),
-            operations=6.0 * n * keys * (16 + 64),
+            f"attention/{grid}", "parts", _attention(grid, 256), ("attention", "grid", grid),
+            operations=6.0 * n * keys * (32 + 128),
             quick=grid <= 64, plain_gb=4 * 4 * n * keys / GIB,
         )  # fmt: skip
 
@@ -166,7 +166,7 @@ def _sides(place: Place, grid: int, width: int, values: int) -> tuple[Tensor, Te
 
 def _attention(grid: int, channels: int) -> Callable[[Place], Work]:
     def make(place: Place) -> Work:
-        layer = NonLocalAttention(channels).to(place.device).train()
+        layer = NonLocalAttention(channels, spectral_norm=False).to(place.device)
         nn.init.ones_(layer.gain)
         return _through(place, layer, _random(place, 1, channels, grid, grid))
 
