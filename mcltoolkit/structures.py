@@ -245,7 +245,9 @@ class ExemplarSide:
 class Match(Protocol):
     """A dense match between the condition's N positions and the exemplar's M positions.
 
-    Implementations decide how to hold it; nobody outside needs the N x M matrix.
+    Implementations decide how to hold it; nobody outside needs the N x M matrix. Methods that are
+    used where a match has them: `release`, `warp_cycle` and `heaviest`, as those of
+    `correspondence.CosineMatch`.
     """
 
     grid: tuple[int, int]

@@ -106,8 +106,9 @@ class CosineMatch:
             exemplar position, as `warp_back` does; the first one of several. And (B,) bool, whether
             all cosines are finite: a place is named all the same.
         """
-        queries, keys = self.queries, self.keys
-        (batch, _, count), columns = queries.shape, keys.shape[2]
+        kept = self._logits() if self.is_dense else None
+        queries, keys = (kept, kept) if kept is not None else (self.queries.mT, self.keys)
+        (batch, count, _), columns = queries.shape, keys.shape[2]
         there = queries.new_empty((batch, count), dtype=torch.long)
         back = queries.new_zeros((batch, columns), dtype=torch.long)
         peaks = queries.new_full((batch, columns), -torch.inf)
@@ -115,9 +116,10 @@ class CosineMatch:
         buffer = Buffer(queries)
         with without_autocast(queries):
             for some, part in blocks(batch, count, columns, queries.device):
-                these = queries[some, :, part]
-                room = buffer.of(len(these), these.shape[2], columns)
-                cosines = torch.bmm(these.mT, keys[some], out=room)
+                cosines = queries[some, part]
+                if kept is None:
+                    room = buffer.of(*cosines.shape[:2], columns)
+                    cosines = torch.bmm(cosines, keys[some], out=room)
                 there[some, part] = cosines.argmax(2)
                 peak, row = cosines.max(1)
                 better = peak > peaks[some]

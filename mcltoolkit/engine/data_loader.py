@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -35,6 +36,7 @@ def build_loader(
     settings = {"collate_fn": {"type": collate}, **settings}
     policy = ErrorPolicy.of(settings.pop("on_error", None))
     workers = settings.setdefault("num_workers", 0)
+    settings.setdefault("pin_memory", torch.cuda.is_available())  # or copies would not overlap
     if not isinstance(workers, int) or workers < 0:
         raise ConfigError(f"num_workers of a data loader is {workers!r}; allowed are values >= 0")
     dataset = settings.get("dataset")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
@@ -15,8 +16,10 @@ from mcltoolkit.engine import random_state
 from mcltoolkit.engine.agreement import any_rank
 from mcltoolkit.engine.hooks.checkpoint import CheckpointHook
 from mcltoolkit.engine.optim import in_accumulation
+from mcltoolkit.engine.prefetch import Prefetcher, wants_prefetch
 from mcltoolkit.engine.stopping import TrainingStopped, ValidationAborted
 from mcltoolkit.errors import ConfigError, OtherRankError
+from mcltoolkit.models.exemplar_gan import unwrap
 from mcltoolkit.registry import LOOPS
 from mcltoolkit.structures import Batch
 
@@ -42,9 +45,11 @@ class TranslationTrainLoop(BaseLoop):
         max_iters, max_epochs: the training's length; exactly one of them.
         val_interval: iterations between validations; 0 validates only at the end.
         val_begin: first iteration that may be followed by a validation.
+        prefetch: prepare the next batch while a step computes, see `Prefetcher`; None does so on
+            CUDA.
 
     Raises:
-        ConfigError: no length, or two.
+        ConfigError: no length, or two; a setting that is not allowed.
     """
 
     def __init__(
@@ -55,8 +60,12 @@ class TranslationTrainLoop(BaseLoop):
         max_epochs: int | None = None,
         val_interval: int = 1000,
         val_begin: int = 1,
+        prefetch: bool | None = None,
     ) -> None:
         super().__init__(runner, dataloader)
+        self._preprocessor = getattr(unwrap(runner.model), "data_preprocessor", None)
+        device = getattr(self._preprocessor, "device", torch.device("cpu"))
+        self._prefetches = wants_prefetch(prefetch, device)
         if (max_iters is None) == (max_epochs is None):
             raise ConfigError(
                 f"train_cfg has max_iters={max_iters} and max_epochs={max_epochs}; set one of them"
@@ -162,7 +171,9 @@ class TranslationTrainLoop(BaseLoop):
         """
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
-        batches = self._batches()
+        batches: Iterator[tuple[Batch, Position]] = self._batches()
+        if self._prefetches and hasattr(self._preprocessor, "ahead"):
+            batches = Prefetcher(batches, self._preprocessor)
         if self._validation_due:  # it was cut short, or comes right after the checkpoint
             self._validate()
         while self._iter < self._max_iters and not self.stop_training:

@@ -82,7 +82,7 @@ class GANOptimWrapperConstructor:
             settings = dict(self.settings[side])
             chosen = with_kernel(settings.pop("optimizer", None), parameters)
             optimizer = build_component(OPTIMIZERS, chosen, f"{where}.optimizer", params=parameters)
-            settings = {"type": "OptimWrapper", **settings}
+            settings = {"type": "StepOptimWrapper", **settings}
             wrappers[side] = build_component(OPTIM_WRAPPERS, settings, where, optimizer=optimizer)
         return GANOptimWrappers(**wrappers)
 
@@ -187,7 +187,20 @@ def in_accumulation(optim_wrapper: OptimWrapper | OptimWrapperDict) -> bool:
 
 
 @OPTIM_WRAPPERS.register_module()
-class AutocastOptimWrapper(OptimWrapper):
+class StepOptimWrapper(OptimWrapper):
+    """mmengine's OptimWrapper, whose clipping logs the gradient's norm without waiting for it."""
+
+    def _clip_grad(self) -> None:
+        groups = self.optimizer.param_groups
+        parameters = [p for group in groups for p in group["params"] if p.grad is not None]
+        norm = self.clip_func(parameters, **self.clip_grad_kwargs) if parameters else None
+        if norm is not None:  # there is none where values are clipped
+            whole = getattr(norm, "full_tensor", lambda: norm)()  # of a sharded model
+            self.message_hub.update_scalar(f"train/{self.grad_name}", whole)
+
+
+@OPTIM_WRAPPERS.register_module()
+class AutocastOptimWrapper(StepOptimWrapper):
     """Mixed precision on any device, with a gradient scaler of its own for float16.
 
     mmengine's AmpOptimWrapper refuses CPUs.

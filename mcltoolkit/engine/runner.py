@@ -18,6 +18,7 @@ from mcltoolkit.engine.checkpoints import assemble, keep_absent_parts, rebuild_l
 from mcltoolkit.engine.compiling import compile_parts, explain_compiler
 from mcltoolkit.engine.config import plain_config
 from mcltoolkit.engine.data_loader import build_loader, refuse_skipping
+from mcltoolkit.engine.deferred_log import DeferredMessageHub
 from mcltoolkit.engine.environment import environment
 from mcltoolkit.engine.files import load_plain, save_whole
 from mcltoolkit.engine.hooks.evaluation import EvaluationHook
@@ -62,6 +63,11 @@ class TranslationRunner(NamedSettingsRunner):
             name, again = f"{self.timestamp}_{again}", again + 1
         self.timestamps.add(name)
         self._timestamp: str = name
+
+    def build_message_hub(self, message_hub: Any = None) -> DeferredMessageHub:
+        """A hub that reads nothing from the device before it is read itself."""
+        settings = {"name": self._experiment_name, **(message_hub or {})}
+        return DeferredMessageHub.get_instance(**settings)
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
         """Register the config's hooks, and one for the plugins that observe the run, if any."""

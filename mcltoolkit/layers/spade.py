@@ -83,7 +83,8 @@ class SPADE(nn.Module):
 def shared_hidden(
     layers: Sequence[SPADE], context: Tensor | OneHot | Context, features: Tensor
 ) -> tuple[Tensor, ...]:
-    """The hidden maps of SPADE layers that read one context at one size, by one convolution.
+    """The hidden maps of SPADE layers that read one context at one size, by one convolution;
+    padded for the convolutions to gamma and beta.
 
     Args:
         layers: of one kernel and context width.
@@ -91,16 +92,20 @@ def shared_hidden(
         features: (B, C, h, w), of which the size is read, and the type.
 
     Returns:
-        (B, hidden, h, w) for each layer, padded for the convolutions to gamma and beta.
+        (B, hidden, h + 2 pad, w + 2 pad) for each layer, `pad` of the layers.
     """
     height, width = features.shape[-2:]
     seen = Context.of(context).at((height, width), features.dtype)
     weight = torch.cat([layer.shared.weight for layer in layers])
     bias = torch.cat([_bias(layer.shared) for layer in layers])
     pad = layers[0].pad
-    # padded first: the activation then keeps the map that the convolutions keep
-    hidden = F.relu_(reflect_pad(context_conv2d(seen, weight, bias, reflect=pad), pad))
-    return hidden.split([layer.shared.out_channels for layer in layers], dim=1)
+    hidden = context_conv2d(seen, weight, bias, reflect=pad)
+    widths = [layer.shared.out_channels for layer in layers]
+    if min(height, width) > pad:
+        # as the features are, which gamma and beta are multiplied with and added to
+        form = torch.contiguous_format if features.is_contiguous() else torch.channels_last
+        return ops.relu_reflect_pad(hidden, widths, pad, form)
+    return tuple(reflect_pad(group, pad) for group in F.relu(hidden).split(widths, dim=1))
 
 
 def _bias(conv: Conv) -> Tensor:

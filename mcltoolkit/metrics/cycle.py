@@ -29,8 +29,21 @@ def cycle_error(match: Match, block: int = 512) -> Tensor:
         (B,) in grid cells; NaN where a weight is not finite.
     """
     match = coarsened(match)
+    find = getattr(match, "heaviest", None)
+    there, back, finite = _heaviest(match, block) if find is None else find()
     columns = match.grid[1]
-    positions = match.grid[0] * columns
+    returned = back.gather(1, there)
+    started = torch.arange(there.shape[1], device=there.device)
+    down = returned // columns - started // columns
+    right = returned % columns - started % columns
+    error = stride_of(match) * (down.square() + right.square()).float().sqrt().mean(1)
+    return torch.where(finite, error, torch.nan)
+
+
+def _heaviest(match: Match, block: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The heaviest partner of each condition position (B, N) and of each exemplar position (B, M),
+    and whether all weights are finite (B,), from what every match can tell."""
+    positions = match.grid[0] * match.grid[1]
     there, strongest, back, finite = [], [], [], []
     for rows in torch.arange(positions).split(block):
         weights = match.probabilities(rows)
@@ -44,12 +57,8 @@ def cycle_error(match: Match, block: int = 512) -> Tensor:
         finite.append(weight.isfinite())
         back.append(row + rows[0])
     winner = torch.stack(strongest).argmax(0, keepdim=True)
-    returned = torch.stack(back).gather(0, winner)[0].gather(1, torch.cat(there, dim=1))
-    started = torch.arange(positions, device=returned.device)
-    down = returned // columns - started // columns
-    right = returned % columns - started % columns
-    error = stride_of(match) * (down.square() + right.square()).float().sqrt().mean(1)
-    return torch.where(torch.cat(finite, dim=1).all(1), error, torch.nan)
+    returned = torch.stack(back).gather(0, winner)[0]
+    return torch.cat(there, dim=1), returned, torch.cat(finite, dim=1).all(1)
 
 
 @METRICS.register_module()

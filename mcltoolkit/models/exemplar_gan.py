@@ -35,11 +35,15 @@ class BatchPreprocessor(BaseDataPreprocessor):
 
     Args:
         condition_channels: C.
+
+    Attributes:
+        ahead: batches that a prefetching loop has prepared before their turn, and what gives them.
     """
 
     def __init__(self, condition_channels: int, non_blocking: bool = True) -> None:
         super().__init__(non_blocking=non_blocking)
         self.condition_channels = condition_channels
+        self.ahead: list[tuple[Batch, Callable[[], Batch]]] = []
 
     def forward(self, data: Batch, training: bool = False) -> Batch:
         """The batch on the model's device, with (B, C, H, W) conditions, see `Batch`.
@@ -47,6 +51,10 @@ class BatchPreprocessor(BaseDataPreprocessor):
         Raises:
             DataError: labels or channels that the model cannot take.
         """
+        for batch, ready in self.ahead:
+            if batch is data:
+                self.ahead = [pair for pair in self.ahead if pair[0] is not data]
+                return ready()
         data.check(self.condition_channels)
         moved = data.to(self.device, non_blocking=bool(self._non_blocking))
         return moved.with_one_hot(self.condition_channels)

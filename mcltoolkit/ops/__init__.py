@@ -12,6 +12,7 @@ from mcltoolkit.ops.modulate import modulate
 from mcltoolkit.ops.neighbourhood import neighbourhood_cosines
 from mcltoolkit.ops.one_hot import one_hot_avg_pool2d, one_hot_conv2d
 from mcltoolkit.ops.reflect_pad import reflect_pad
+from mcltoolkit.ops.relu_pad import relu_reflect_pad
 from mcltoolkit.ops.softmax_match import softmax_cycle, softmax_match
 from mcltoolkit.ops.softmax_sum import softmax_sum
 from mcltoolkit.ops.spectral import spectral_conv2d, spectral_weight
@@ -27,6 +28,7 @@ __all__ = [
     "one_hot_avg_pool2d",
     "one_hot_conv2d",
     "reflect_pad",
+    "relu_reflect_pad",
     "softmax_cycle",
     "softmax_match",
     "softmax_sum",

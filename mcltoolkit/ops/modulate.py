@@ -216,6 +216,7 @@ def _blocks(x: Tensor) -> Iterator[Rows]:
         yield (slice(None),)
         return
     rows = max(BLOCK // max(channels * width, 1), 1)
-    for sample in range(batch):
+    samples = max(rows // max(height, 1), 1)  # several, where maps are small
+    for first in range(0, batch, samples):
         for top in range(0, height, rows):
-            yield (slice(sample, sample + 1), slice(None), slice(top, top + rows))
+            yield (slice(first, first + samples), slice(None), slice(top, top + rows))

@@ -334,6 +334,7 @@ def test_sizes_that_cannot_work_are_explained():
         {"centre": "rows"},
         {"warp": "flow"},
         {"upsample": "cubic"},
+        {"memory": "little"},
         {"neighbourhood": 2},
         {"temperature": 0.0},
     ],

@@ -101,3 +101,58 @@ def test_gradients_of_both_warps_equal_finite_differences():
         return match.warp_back(match.warp(values))
 
     assert torch.autograd.gradcheck(there_and_back, raw)
+
+
+def long_match(memory, seed=0):
+    torch.manual_seed(seed)
+    queries, keys = unit_length(torch.randn(2, 7, 60)), unit_length(torch.randn(2, 7, 50))
+    queries.requires_grad_()
+    keys.requires_grad_()
+    return CosineMatch(queries, keys, (6, 10), (5, 10), 0.05, memory)
+
+
+def results(match):
+    torch.manual_seed(1)
+    labels, values = torch.rand(2, 6, 50), torch.rand(2, 4, 60)
+    warped, back = match.warp_cycle(labels, 3)
+    torch.testing.assert_close(warped, match.warp(labels))
+    torch.testing.assert_close(back, match.warp_back(warped[:, :3]))
+    outputs = [warped, back, match.warp_back(values)]
+    total = sum((x * torch.rand_like(x)).sum() for x in outputs)
+    return [*outputs, *torch.autograd.grad(total, (match.queries, match.keys))]
+
+
+@pytest.mark.parametrize("memory", ["dense", "blocks", "auto"])
+def test_every_way_to_hold_a_match_gives_the_same(memory, monkeypatch):
+    from mcltoolkit.ops import blocks
+
+    monkeypatch.setitem(blocks.NUMBERS, "cpu", 500)
+    monkeypatch.setattr(blocks, "FEWEST_ROWS", 7)
+    for found, expected in zip(results(long_match(memory)), results(long_match("dense")),
+                               strict=True):  # fmt: skip
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_auto_keeps_the_matrix_where_it_fits_and_saves_time(monkeypatch):
+    match = CosineMatch(torch.zeros(1, 600, 20, requires_grad=True), torch.zeros(1, 600, 30),
+                        (4, 5), (5, 6))  # fmt: skip
+    assert match.is_dense
+    with torch.no_grad():
+        assert not match.is_dense
+    monkeypatch.setattr("mcltoolkit.correspondence.match.KEPT_BYTES", 20 * 30 * 4 - 1)
+    assert not match.is_dense
+    assert not make().is_dense
+
+
+@pytest.mark.parametrize("memory", ["dense", "blocks"])
+def test_heaviest_partners_are_those_of_the_weights(memory):
+    match = long_match(memory)
+    there, back, finite = match.heaviest()
+    assert torch.equal(there, match.probabilities().argmax(2))
+    weights = match.warp_back(torch.eye(60).expand(2, -1, -1))
+    assert torch.equal(back, weights.argmax(1))
+    assert finite.all()
+    with torch.no_grad():
+        match.queries[1, 0, 3] = torch.nan
+    match.release()
+    assert match.heaviest()[2].tolist() == [True, False]

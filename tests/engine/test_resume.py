@@ -117,6 +117,15 @@ def test_one_process(whole, tiny_config, tmp_path, step):
         compare(whole / f"iter_{later}.pth", tmp_path / f"iter_{later}.pth")
 
 
+@pytest.mark.parametrize("start", [0, 4])
+def test_prefetching_changes_nothing(whole, tiny_config, tmp_path, start):
+    if start:
+        (tmp_path / f"iter_{start}.pth").write_bytes((whole / f"iter_{start}.pth").read_bytes())
+    run(tmp_path, tiny_config, resume=bool(start), **{"train_cfg.prefetch": True})
+    for later in range(start + 1, STEPS + 1):
+        compare(whole / f"iter_{later}.pth", tmp_path / f"iter_{later}.pth")
+
+
 def test_states_of_the_data_and_of_the_generators_matter(whole, tiny_config, tmp_path):
     """The comparison above would notice if they were not restored."""
     for name in ("position", "random_states"):
