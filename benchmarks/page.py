@@ -33,6 +33,7 @@ OWN_CSS = """
 .panels figure { margin-bottom: 4px; }
 .panels svg { display: block; width: 100%; height: auto; }
 .plain td, .plain th { font-variant-numeric: tabular-nums; }
+.plain thead th { min-width: 0; }
 """
 COLUMNS = (
     "case", "time", "CPU time", "memory", "fast", "plain", "fast, extra", "plain, extra",
