@@ -145,6 +145,7 @@ class Discriminator(Protocol):
         """Judge images (B, 3, H, W) under their conditions (B, C, H, W).
 
         Samples must not influence each other, except through a batch normalisation: real and fake
-        images come stacked along B.
+        images come stacked along B, or in the generator's step one after the other where no batch
+        normalisation and no buffer (but spectral norm's) is found.
         """
         ...

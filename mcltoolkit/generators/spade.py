@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit import ops
 from mcltoolkit.context import Context, OneHot
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers import (
@@ -111,4 +112,4 @@ class SPADEGenerator(nn.Module):
             if name in self.doubled_before:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = stage(x) if isinstance(stage, NonLocalAttention) else stage(x, context)
-        return torch.tanh(at_least_float32(self.last(F.leaky_relu(x, self.slope))))
+        return torch.tanh(at_least_float32(self.last(ops.leaky_relu(x, self.slope))))

@@ -75,6 +75,7 @@ class SPADE(nn.Module):
             (hidden,) = shared_hidden([self], context, features)
         # apart: as one convolution they take as long, and both weights would be kept joined, too
         gamma, beta = self.gamma(hidden), self.beta(hidden)
+        del hidden  # without graph nobody else holds it, and what follows needs the room
         if isinstance(self.norm, PositionalNorm):
             return ops.modulate(features, gamma, beta, "pono", self.norm.eps, slope, pad)
         return ops.modulate(self.norm(features), gamma, beta, "none", 0.0, slope, pad)
@@ -163,7 +164,10 @@ class SPADEResBlock(nn.Module):
     def forward(self, x: Tensor, context: Tensor | OneHot | Context) -> Tensor:
         """(B, in, h, w) and context (B, C_s, H, W) of any size -> (B, out, h, w)."""
         layers = [self.norm_0, self.norm_1, *([self.norm_s] if self.widens else [])]
-        hidden = shared_hidden(layers, context, x)
+        if torch.is_grad_enabled():
+            hidden: Sequence[Tensor | None] = shared_hidden(layers, context, x)
+        else:  # where nothing is kept, one at a time takes a third of the memory
+            hidden = [None] * len(layers)
         shortcut = self.conv_s(self.norm_s(x, context, None, hidden[2])) if self.widens else x
         pad = self.conv_0.reflect
         if pad >= min(x.shape[-2:]):  # so small a map the convolutions pad themselves
