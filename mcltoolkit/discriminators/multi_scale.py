@@ -144,7 +144,7 @@ class MultiScaleDiscriminator(nn.Module):
         outputs = []
         for index, discriminator in enumerate(self.scales):
             if index:
-                condition, image = halve(condition), halve(image)
+                condition, image = halve(condition, image.dtype), halve(image)
             outputs.append(discriminator(_under(condition, image)))
         return DiscriminatorPass(outputs)
 
@@ -168,8 +168,9 @@ def _under(condition: Tensor | OneHot, image: Tensor) -> Tensor | Context:
     return torch.cat([dense.repeat(len(image) // len(dense), 1, 1, 1), image], dim=1)
 
 
-def halve(x: Tensor | OneHot) -> Tensor:
-    """(B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2)): mean of 3x3, padding not counted."""
+def halve(x: Tensor | OneHot, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2)): mean of 3x3, padding not counted; of `dtype`
+    where it is made of ids."""
     if isinstance(x, OneHot):
-        return ops.one_hot_avg_pool2d(x.ids, x.channels)
+        return ops.one_hot_avg_pool2d(x.ids, x.channels, dtype)
     return F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
