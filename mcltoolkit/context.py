@@ -19,7 +19,7 @@ Size = tuple[int, int]
 _Class = TypeVar("_Class")
 # a convolution over so few channels, joined with the dense ones beside them, costs less than a
 # gather (measured on the CPU)
-FEW_CHANNELS = 24
+FEW_CHANNELS = 8
 
 
 class OneHot:
@@ -130,6 +130,11 @@ class Context:
         return torch.cat([as_dense(p, dtype) for p in self.pieces], dim=1)
 
 
+def few(given: Tensor | OneHot) -> bool:
+    """Whether a map has so few channels that it is best convolved dense, beside other ones."""
+    return given.shape[-3] <= FEW_CHANNELS
+
+
 def as_dense(given: Tensor | OneHot, dtype: torch.dtype = torch.float32) -> Tensor:
     """The dense map, (B, C, H, W); of `dtype` where it is made of ids."""
     return given.dense(dtype) if isinstance(given, OneHot) else given
@@ -202,7 +207,7 @@ def for_part(part: nn.Module, given: Tensor | OneHot, method: str = "forward") -
 def _resized(piece: Tensor | OneHot, size: Size, dtype: torch.dtype) -> Tensor | OneHot:
     if isinstance(piece, OneHot):
         small = piece.resized(size)
-        return small.dense(dtype) if piece.channels <= FEW_CHANNELS else small
+        return small.dense(dtype) if few(piece) else small
     if piece.shape[-2:] == size:
         return piece
     return F.interpolate(piece, size=size, mode="nearest")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcltoolkit import ops
-from mcltoolkit.context import FEW_CHANNELS, Context, OneHot, as_dense
+from mcltoolkit.context import Context, OneHot, as_dense, few
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers import Conv, ConvNorm, NonLocalAttention, build_norm, init_weights, spectral
 from mcltoolkit.registry import DISCRIMINATORS
@@ -144,7 +144,7 @@ class MultiScaleDiscriminator(nn.Module):
         outputs = []
         for index, discriminator in enumerate(self.scales):
             if index:
-                condition, image = halve(condition, image.dtype), halve(image)
+                condition, image = _halved(condition, image.dtype), halve(image)
             outputs.append(discriminator(_under(condition, image)))
         return DiscriminatorPass(outputs)
 
@@ -162,15 +162,19 @@ class MultiScaleDiscriminator(nn.Module):
 
 def _under(condition: Tensor | OneHot, image: Tensor) -> Tensor | Context:
     """Condition and image as one map: in pieces where that spares work."""
-    if condition.shape[1] > FEW_CHANNELS:
+    if not few(condition):
         return Context([condition, image])
     dense = as_dense(condition, image.dtype)
     return torch.cat([dense.repeat(len(image) // len(dense), 1, 1, 1), image], dim=1)
 
 
-def halve(x: Tensor | OneHot, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2)): mean of 3x3, padding not counted; of `dtype`
-    where it is made of ids."""
-    if isinstance(x, OneHot):
-        return ops.one_hot_avg_pool2d(x.ids, x.channels, dtype)
+def _halved(condition: Tensor | OneHot, dtype: torch.dtype) -> Tensor:
+    if isinstance(condition, OneHot):
+        full = torch.promote_types(dtype, torch.float32)
+        return ops.one_hot_avg_pool2d(condition.ids, condition.channels, full)
+    return halve(condition)
+
+
+def halve(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, ceil(H/2), ceil(W/2)): mean of 3x3, padding not counted."""
     return F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)

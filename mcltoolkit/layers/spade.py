@@ -97,10 +97,14 @@ def shared_hidden(
     """
     height, width = features.shape[-2:]
     seen = Context.of(context).at((height, width), features.dtype)
-    weight = torch.cat([layer.shared.weight for layer in layers])
-    bias = torch.cat([_bias(layer.shared) for layer in layers])
     pad = layers[0].pad
-    hidden = context_conv2d(seen, weight, bias, reflect=pad)
+    convs = [layer.shared for layer in layers]
+    if all(type(conv) is Conv for conv in convs):
+        weight = torch.cat([conv.weight for conv in convs])
+        bias = torch.cat([_bias(conv) for conv in convs])
+        hidden = context_conv2d(seen, weight, bias, reflect=pad)
+    else:  # such as a unit of sharding, which has its weight only inside its own forward pass
+        hidden = torch.cat([conv(seen.simplest) for conv in convs], dim=1)
     widths = [layer.shared.out_channels for layer in layers]
     if min(height, width) > pad:
         # as the features are, which gamma and beta are multiplied with and added to
@@ -164,10 +168,12 @@ class SPADEResBlock(nn.Module):
     def forward(self, x: Tensor, context: Tensor | OneHot | Context) -> Tensor:
         """(B, in, h, w) and context (B, C_s, H, W) of any size -> (B, out, h, w)."""
         layers = [self.norm_0, self.norm_1, *([self.norm_s] if self.widens else [])]
-        if torch.is_grad_enabled():
-            hidden: Sequence[Tensor | None] = shared_hidden(layers, context, x)
-        else:  # where nothing is kept, one at a time takes a third of the memory
-            hidden = [None] * len(layers)
+        context = Context.of(context)
+        hidden: tuple[Tensor | None, ...] = (None,) * len(layers)
+        # layers of another class may not be looked into; where nothing is kept for a backward
+        # pass, one at a time takes a third of the memory
+        if torch.is_grad_enabled() and all(type(layer) is SPADE for layer in layers):
+            hidden = shared_hidden(layers, context, x)
         shortcut = self.conv_s(self.norm_s(x, context, None, hidden[2])) if self.widens else x
         pad = self.conv_0.reflect
         if pad >= min(x.shape[-2:]):  # so small a map the convolutions pad themselves

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mcltoolkit.ops.reflect_pad import fill_border, fold_border
+
 
 def relu_reflect_pad(
     x: Tensor,
@@ -61,12 +63,7 @@ class _ReluReflectPad(torch.autograd.Function):
             size = (*group.shape[:2], height + 2 * pad, width + 2 * pad)
             out = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=form)
             torch.clamp_min(group, 0, out=out[..., pad : pad + height, pad : pad + width])
-            for k in range(1, pad + 1):  # columns first, then whole rows
-                out[..., pad - k] = out[..., pad + k]
-                out[..., pad + width - 1 + k] = out[..., pad + width - 1 - k]
-            for k in range(1, pad + 1):
-                out[..., pad - k, :] = out[..., pad + k, :]
-                out[..., pad + height - 1 + k, :] = out[..., pad + height - 1 - k, :]
+            fill_border(out, pad)
             padded.append(out)
         ctx.save_for_backward(*padded)
         ctx.pad, ctx.form = pad, memory_format_of(x)
@@ -79,27 +76,11 @@ class _ReluReflectPad(torch.autograd.Function):
         rows, columns = padded[0].shape[-2] - 2 * pad, padded[0].shape[-1] - 2 * pad
         channels = sum(out.shape[1] for out in padded)
         size = (padded[0].shape[0], channels, rows, columns)
-        whole = torch.empty(
-            size, dtype=grads[0].dtype, device=grads[0].device, memory_format=ctx.form
-        )
+        whole = grads[0].new_empty(size).to(memory_format=ctx.form)
         start = 0
         for grad, out in zip(grads, padded, strict=True):
             part = whole[:, start : start + out.shape[1]]
             start += out.shape[1]
-            part.copy_(grad[..., pad : pad + rows, pad : pad + columns])
-            for k in range(1, pad + 1):
-                for to, edge in ((k, pad - k), (rows - 1 - k, pad + rows - 1 + k)):
-                    part[..., to, :] += _folded(grad[..., edge, :], pad, columns)
-                for to, edge in ((k, pad - k), (columns - 1 - k, pad + columns - 1 + k)):
-                    part[..., to] += grad[..., pad : pad + rows, edge]
-            part.mul_(out[..., pad : pad + rows, pad : pad + columns] > 0)
+            opened = out[..., pad : pad + rows, pad : pad + columns] > 0
+            torch.mul(fold_border(grad, pad), opened, out=part)
         return whole, None, None, None
-
-
-def _folded(line: Tensor, pad: int, length: int) -> Tensor:
-    """The gradient of a padded row at the pixels that it was made of."""
-    inner = line[..., pad : pad + length].clone()
-    for k in range(1, pad + 1):
-        inner[..., k] += line[..., pad - k]
-        inner[..., length - 1 - k] += line[..., pad + length - 1 + k]
-    return inner

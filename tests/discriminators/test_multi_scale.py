@@ -2,6 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mcltoolkit import context
+from mcltoolkit.context import OneHot
 from mcltoolkit.discriminators import MultiScaleDiscriminator
 from mcltoolkit.discriminators.multi_scale import halve
 from mcltoolkit.errors import ConfigError
@@ -172,3 +174,26 @@ def test_the_doubling_ends_at_the_given_width():
     widths = [stage[0].out_channels for stage in discriminator.scales[0].stages[1:-1]]
     assert widths == [8, 10, 10, 10]
     assert discriminator.scales[0].attention.query.in_channels == 10
+
+
+@pytest.mark.parametrize("few", [0, 100])
+@pytest.mark.parametrize("dense", [False, True])
+def test_conditions_are_given_once_for_several_images(monkeypatch, few, dense):
+    monkeypatch.setattr(context, "FEW_CHANNELS", few)
+    discriminator = tiny(scales=3).double().eval()
+    ids = torch.randint(0, CLASSES, (2, 96, 100))
+    one_hot = F.one_hot(ids, CLASSES).permute(0, 3, 1, 2).double()
+    image = torch.randn(4, 3, 96, 100, dtype=torch.float64, requires_grad=True)
+    found = discriminator(one_hot if dense else OneHot(ids, CLASSES), image)
+    expected = discriminator(torch.cat([one_hot, one_hot]), image)
+    inputs = [image, *discriminator.parameters()]
+
+    def gradients(judged):
+        total = sum(layer.square().sum() for scale in judged.scales for layer in scale)
+        return torch.autograd.grad(total, inputs)
+
+    for ours, theirs in zip(found.scales, expected.scales, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    for one, other in zip(gradients(found), gradients(expected), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-8)

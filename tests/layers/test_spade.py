@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mcltoolkit.context import Context, OneHot
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers import NORM_KINDS, SPADE, SPADEResBlock
 
@@ -70,6 +71,53 @@ def test_block_is_the_plain_formula(widths, dilation):
     context = torch.randn(2, CONTEXT, 16, 24, dtype=torch.float64)
     expected = plain_block(block.state_dict(), x, context, dilation)
     torch.testing.assert_close(block(x, context), expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(4, 6), (1, 3)])  # the second is smaller than the padding
+@pytest.mark.parametrize("classes", [3, 20])
+def test_a_block_reads_ids_as_the_dense_map(size, classes):
+    block = SPADEResBlock(8, 4, 3 + classes, hidden=4).double().eval()
+    x = torch.randn(2, 8, *size, dtype=torch.float64, requires_grad=True)
+    image = torch.randn(2, 3, 16, 24, dtype=torch.float64, requires_grad=True)
+    ids = torch.randint(0, classes, (2, 16, 24))
+    one_hot = F.one_hot(ids, classes).permute(0, 3, 1, 2).double()
+    found = block(x, Context([image, OneHot(ids, classes)]))
+    dense = block(x, torch.cat([image, one_hot], 1))
+    torch.testing.assert_close(found, dense, atol=1e-10, rtol=0)
+    inputs = [x, image, *block.parameters()]
+    upstream = torch.randn_like(found)
+    pairs = zip(
+        *(torch.autograd.grad(out, inputs, upstream) for out in (found, dense)), strict=True
+    )
+    for one, other in pairs:
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
+def test_layers_of_a_block_share_one_convolution_unless_they_may_not_be_looked_into(monkeypatch):
+    class Apart(SPADE):
+        """As sharding makes a unit of its own: another class."""
+
+    calls = []
+    block = SPADEResBlock(8, 4, CONTEXT, hidden=4).eval()
+    inputs = torch.randn(2, 8, 4, 6), torch.randn(2, CONTEXT, 16, 24)
+    for layer in (block.norm_0, block.norm_1, block.norm_s):
+        layer.shared.register_forward_hook(lambda *seen: calls.append(seen[-1].shape))
+    together = block(*inputs)
+    block.norm_1.__class__ = Apart
+    torch.testing.assert_close(block(*inputs), together)
+    assert calls == []
+    block.norm_1.shared.__class__ = type("Unit", (type(block.norm_1.shared),), {})
+    torch.testing.assert_close(block(*inputs), together)
+    assert calls == [(2, 4, 4, 6)]
+
+
+@pytest.mark.parametrize("slope", [None, 0.2])
+def test_a_slope_activates(slope):
+    layer, features = SPADE(6, CONTEXT, hidden=4), torch.randn(2, 6, 4, 6)
+    context = torch.randn(2, CONTEXT, 4, 6)
+    plain = layer(features, context)
+    expected = plain if slope is None else torch.where(plain > 0, plain, slope * plain)
+    torch.testing.assert_close(layer(features, context, slope), expected)
 
 
 def test_convolutions_of_the_block_have_norm_one_and_those_inside_spade_are_free():

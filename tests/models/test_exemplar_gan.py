@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mcltoolkit import context
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
 from mcltoolkit.errors import ConfigError, DataError
 from mcltoolkit.losses import CycleLoss
@@ -333,3 +334,48 @@ def test_a_step_reads_nothing_back_from_the_device(ade20k, scenes, monkeypatch):
     monkeypatch.setattr(type(model.data_preprocessor), "forward", lambda self, data, _: data)
     with NothingRead():
         model.train_step(batch, steps)
+
+
+def test_ids_and_dense_conditions_train_alike(tiny_gan, scenes, monkeypatch):
+    """Losses and gradients; the ids are convolved as ids, however few classes there are."""
+    monkeypatch.setattr(context, "FEW_CHANNELS", 0)
+    batch = scenes().map_tensors(lambda t: t.double() if t.is_floating_point() else t)
+    batch = batch.with_one_hot(6)
+    dense = batch.changed(
+        condition=batch.condition.double(), exemplar_condition=batch.exemplar_condition.double()
+    )
+    found = []
+    for given in (batch, dense):
+        torch.manual_seed(1)
+        model = tiny_gan().double()
+        translation, losses = model.generator_losses(given)
+        sum(losses.values()).backward()
+        terms = model.discriminator_losses(given, translation.fake)
+        sum(terms.values()).backward()
+        found.append(({**losses, **terms}, {n: p.grad for n, p in model.named_parameters()}))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-10, atol=1e-10)
+    for name, grad in found[0][1].items():
+        torch.testing.assert_close(grad, found[1][1][name], rtol=1e-7, atol=1e-9, msg=name)
+
+
+def test_a_discriminator_that_does_not_take_ids_gets_dense_conditions_for_all(tiny_gan, scenes):
+    model, batch, judged = tiny_gan(), scenes(), []
+    model.discriminator.__class__ = type(
+        "Foreign", (type(model.discriminator),), {"takes_context": False}
+    )
+    model.discriminator.register_forward_pre_hook(lambda m, args: judged.append(args[0]))
+    model.discriminator_losses(batch.with_one_hot(6), batch.truth)
+    one_hot = F.one_hot(batch.labels, 6).permute(0, 3, 1, 2).float()
+    assert torch.equal(judged[0], torch.cat([one_hot, one_hot]))
+
+
+def test_a_step_makes_no_dense_condition(tiny_gan, scenes, monkeypatch):
+    monkeypatch.setattr(context, "FEW_CHANNELS", 0)
+    made, dense = [], context.OneHot.dense
+    monkeypatch.setattr(
+        context.OneHot, "dense", lambda self, *a: made.append(self.ids.shape) or dense(self, *a)
+    )
+    model, batch = tiny_gan(), scenes()
+    model.train_step(batch, optimisers(model))
+    height, width = batch.labels.shape[-2:]
+    assert all(h <= height // 4 and w <= width // 4 for _, h, w in made)
