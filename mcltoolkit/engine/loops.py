@@ -63,9 +63,8 @@ class TranslationTrainLoop(BaseLoop):
         prefetch: bool | None = None,
     ) -> None:
         super().__init__(runner, dataloader)
-        self._preprocessor = getattr(unwrap(runner.model), "data_preprocessor", None)
-        device = getattr(self._preprocessor, "device", torch.device("cpu"))
-        self._prefetches = wants_prefetch(prefetch, device)
+        wants_prefetch(prefetch, torch.device("cpu"))  # checked before anything is done
+        self.prefetch = prefetch
         if (max_iters is None) == (max_epochs is None):
             raise ConfigError(
                 f"train_cfg has max_iters={max_iters} and max_epochs={max_epochs}; set one of them"
@@ -171,9 +170,10 @@ class TranslationTrainLoop(BaseLoop):
         """
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
-        batches: Iterator[tuple[Batch, Position]] = self._batches()
-        if self._prefetches and hasattr(self._preprocessor, "ahead"):
-            batches = Prefetcher(batches, self._preprocessor)
+        batches = self._batches()
+        preprocessor: Any = getattr(unwrap(self.runner.model), "data_preprocessor", None)
+        if hasattr(preprocessor, "ahead") and wants_prefetch(self.prefetch, preprocessor.device):
+            batches = Prefetcher(batches, preprocessor)
         if self._validation_due:  # it was cut short, or comes right after the checkpoint
             self._validate()
         while self._iter < self._max_iters and not self.stop_training:
