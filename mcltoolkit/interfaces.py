@@ -6,6 +6,12 @@ other settings (`FILLED_IN`) is filled in as keyword arguments where the config 
 trainable parameter takes part in every forward pass, as distributed training needs. Losses have a
 base class: `mcltoolkit.losses.base.Loss`. `mcltoolkit.testing` tests all of it.
 
+Conditions come as dense maps. A component whose class sets `takes_context = True` is given label
+maps as ids instead, as a `mcltoolkit.context.OneHot` (`dense()` is the map, `resized(size)` another
+size): encoder, generator and discriminator in the place of the condition, the correspondence in
+`prepare_exemplar`. Where a subclass overrides that method, it says so anew. A discriminator that
+says so is given the conditions of fake and real images once, see `Discriminator`.
+
 Shapes: B batch, C channels, H x W image, h x w grid, D descriptor channels. Images are in [-1, 1].
 """
 
@@ -103,7 +109,9 @@ class Correspondence(Protocol):
         Args:
             condition_descriptors: (B, D, h, w), as the encoders (and the descriptor) made them.
             exemplar_descriptors: the same for the exemplar; its grid may differ.
-            batch: exemplar (B, 3, H, W), dense conditions (B, C, H, W).
+            batch: exemplar (B, 3, H, W), conditions (B, C, H, W): `condition` and
+                `exemplar_condition` read dense, `given_condition` and `given_exemplar_condition`
+                may be the ids of label maps.
             outputs: what is asked for beyond the match and the warped exemplar: `warped_labels`,
                 `cycle`, names in `provides`. Names that it does not know are left alone.
         """
@@ -146,6 +154,8 @@ class Discriminator(Protocol):
 
         Samples must not influence each other, except through a batch normalisation: real and fake
         images come stacked along B, or in the generator's step one after the other where no batch
-        normalisation and no buffer (but spectral norm's) is found.
+        normalisation and no buffer (but spectral norm's) is found. With `takes_context` there may
+        be fewer conditions, dense or not, than images: with b of them, image i is judged under
+        condition i mod b.
         """
         ...

@@ -6,7 +6,9 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.utils import _pytree
 
+from mcltoolkit import context
 from mcltoolkit.engine import sharding
 from mcltoolkit.engine.sharding import SeparateFSDP
 from mcltoolkit.errors import ConfigError
@@ -110,3 +112,18 @@ def test_gradients_wait_inside_no_sync(group, tiny_gan, scenes):
 def test_a_shard_is_part_of_its_tensor():
     value = torch.ones(3)
     assert sharding.local(value) is value
+
+
+def test_label_ids_flow_as_ids_and_spade_layers_may_be_units(group, tiny_gan, scenes, monkeypatch):
+    monkeypatch.setattr(context, "FEW_CHANNELS", 0)
+    batch = scenes().with_one_hot(6)
+    whole = tiny_gan().eval()
+    expected = whole(batch).fake
+    SeparateFSDP(whole, units=["SPADE", "Conv"])
+    torch.testing.assert_close(whole(batch).fake, expected)
+    leaves, tree = _pytree.tree_flatten(batch)
+    assert any(leaf is batch.labels for leaf in leaves)
+    again = _pytree.tree_unflatten(leaves, tree)
+    assert isinstance(again.given_condition, context.OneHot)
+    assert torch.equal(again.condition, batch.condition)
+    assert again.names == batch.names
