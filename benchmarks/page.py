@@ -1,9 +1,10 @@
 """A page of benchmark results, with curves of time and memory against size, plain and fast.
 
     python benchmarks/page.py work_dirs/benchmarks.json --out work_dirs/benchmarks.html
-    python benchmarks/page.py work_dirs/benchmarks.json --markdown docs/performance-figures.md
+    python benchmarks/page.py work_dirs/benchmarks.json --into docs/performance.md
 
-One HTML file that loads nothing; the Markdown has its tables alone.
+One HTML file that loads nothing. `--into` puts the tables between `<!-- figures -->` and
+`<!-- end -->` of a Markdown page, `--markdown` into a file of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.plot import curves, series_of
-from benchmarks.results import read_results
+from benchmarks.results import filled, read_results
 from mcltoolkit.engine.launch import run_tool
 from mcltoolkit.files import write_atomically
 from mcltoolkit.visualization._style import CSS
@@ -32,6 +33,7 @@ OWN_CSS = """
 .panels figure { margin-bottom: 4px; }
 .panels svg { display: block; width: 100%; height: auto; }
 .plain td, .plain th { font-variant-numeric: tabular-nums; }
+.plain thead th { min-width: 0; }
 """
 COLUMNS = (
     "case", "time", "CPU time", "memory", "fast", "plain", "fast, extra", "plain, extra",
@@ -138,9 +140,9 @@ def _row(cells: list[str]) -> str:
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in escaped) + "</tr>"
 
 
-def write_markdown(results: Mapping[str, Any]) -> str:
+def write_markdown(results: Mapping[str, Any], note: str = "") -> str:
     """The tables, for a page of the documentation."""
-    parts = [f"Measured on {facts(results)}.\n"]
+    parts = [f"Measured on {facts(results)}. {note}".rstrip() + "\n"]
     for group, (title, note) in GROUPS.items():
         table = list(rows(results, group))
         if table:
@@ -158,6 +160,8 @@ def main() -> None:
     parser.add_argument("results", help="of benchmarks/run.py")
     parser.add_argument("--out", metavar="FILE", help="HTML; default beside the results")
     parser.add_argument("--markdown", metavar="FILE", help="write the tables as Markdown, too")
+    parser.add_argument("--into", metavar="PAGE", help="put the tables into a page")
+    parser.add_argument("--note", default="", help="a sentence after the machine's, for --into")
     options = parser.parse_args()
     results = read_results(options.results)
     out = Path(options.out or Path(options.results).with_suffix(".html"))
@@ -166,6 +170,11 @@ def main() -> None:
     if options.markdown:
         write_atomically(options.markdown, write_markdown(results).encode())
         print(options.markdown)
+    if options.into:
+        page = Path(options.into)
+        tables = write_markdown(results, options.note).rstrip()
+        write_atomically(page, filled(page.read_text(), {"figures": tables}).encode())
+        print(page)
 
 
 if __name__ == "__main__":

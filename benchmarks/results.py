@@ -11,6 +11,7 @@ The ratios, fast over plain, are what can be carried from machine to machine, an
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -99,3 +100,17 @@ def _spread(each: list[float]) -> float:
         return 0.0
     low, middle, high = statistics.quantiles(each, n=4, method="inclusive")
     return (high - low) / 2 / middle
+
+
+def filled(page: str, made: Mapping[str, str]) -> str:
+    """The page with its tables in place.
+
+    Raises:
+        ConfigError: it lacks the place of one.
+    """
+    for name, table in made.items():
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        if not place.search(page):
+            raise ConfigError(f"the page has no place <!-- {name} --> ... <!-- end -->; add it")
+        page = place.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", page)
+    return page

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.count import count
+from benchmarks.results import filled
 from benchmarks.whole import FULL_SIZE
 from mcltoolkit.engine.launch import run_tool
-from mcltoolkit.errors import ConfigError
 from mcltoolkit.files import write_atomically
 
 PER_GPU = 8  # batch; the published settings are 32 on 4 GPUs
@@ -176,20 +175,6 @@ def tables(rate: float) -> dict[str, str]:
         "many GPUs": table_of_many(ours),
         "input": table_of_input(ours, rate),
     }
-
-
-def filled(page: str, made: Mapping[str, str]) -> str:
-    """The page with its tables in place.
-
-    Raises:
-        ConfigError: it lacks the place of one.
-    """
-    for name, table in made.items():
-        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        if not place.search(page):
-            raise ConfigError(f"the page has no place <!-- {name} --> ... <!-- end -->; add it")
-        page = place.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", page)
-    return page
 
 
 def main() -> None:

@@ -153,7 +153,9 @@ class Discriminator(Protocol):
         """Judge images (B, 3, H, W) under their conditions (B, C, H, W).
 
         Samples must not influence each other, except through a batch normalisation: real and fake
-        images come stacked along B. With `takes_context` there may be fewer conditions, dense or
-        not, than images: with b of them, image i is judged under condition i mod b.
+        images come stacked along B, or in the generator's step one after the other where no batch
+        normalisation and no buffer (but spectral norm's) is found. With `takes_context` there may
+        be fewer conditions, dense or not, than images: with b of them, image i is judged under
+        condition i mod b.
         """
         ...

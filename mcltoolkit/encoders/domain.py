@@ -19,6 +19,7 @@ from mcltoolkit.layers import (
     check_divisible,
     init_weights,
     spectral,
+    suited,
 )
 from mcltoolkit.registry import ENCODERS
 
@@ -149,9 +150,9 @@ class DomainEncoder(nn.Module):
         whole = context.at((x.shape[-2], x.shape[-1]), dtype)
         features = self.stages[0](whole.simplest)
         for stage in self.stages[1:]:
-            features = stage(features)
+            features = stage(suited(features, stage))
         for index, block in enumerate(self.blocks):
-            features = block(features, context)
+            features = block(suited(features, block), context)
             if index == 0 and self.attention is not None:
                 features = self.attention(features)
         for block in self.extra_blocks:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mcltoolkit import ops
 from mcltoolkit.context import Context, OneHot
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.layers import (
@@ -15,6 +16,7 @@ from mcltoolkit.layers import (
     at_least_float32,
     check_divisible,
     init_weights,
+    suited,
 )
 from mcltoolkit.registry import GENERATORS
 
@@ -110,5 +112,6 @@ class SPADEGenerator(nn.Module):
         for name, stage in self.stages.items():
             if name in self.doubled_before:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = suited(x, stage)
             x = stage(x) if isinstance(stage, NonLocalAttention) else stage(x, context)
-        return torch.tanh(at_least_float32(self.last(F.leaky_relu(x, self.slope))))
+        return torch.tanh(at_least_float32(self.last(ops.leaky_relu(x, self.slope))))

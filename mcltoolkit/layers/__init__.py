@@ -4,6 +4,7 @@ from mcltoolkit.layers.attention import NonLocalAttention
 from mcltoolkit.layers.conv import Conv
 from mcltoolkit.layers.conv_norm import ConvNorm
 from mcltoolkit.layers.init import init_weights
+from mcltoolkit.layers.layout import suited
 from mcltoolkit.layers.norm import NORM_KINDS, InstanceNorm, PositionalNorm, build_norm
 from mcltoolkit.layers.padding import reflect_pad
 from mcltoolkit.layers.precision import at_least_float32, without_autocast
@@ -38,6 +39,7 @@ __all__ = [
     "init_weights",
     "reflect_pad",
     "spectral",
+    "suited",
     "unit_length",
     "vectors_held",
     "without_autocast",

@@ -75,6 +75,7 @@ class SPADE(nn.Module):
             (hidden,) = shared_hidden([self], context, features)
         # apart: as one convolution they take as long, and both weights would be kept joined, too
         gamma, beta = self.gamma(hidden), self.beta(hidden)
+        del hidden  # without graph nobody else holds it, and what follows needs the room
         if isinstance(self.norm, PositionalNorm):
             return ops.modulate(features, gamma, beta, "pono", self.norm.eps, slope, pad)
         return ops.modulate(self.norm(features), gamma, beta, "none", 0.0, slope, pad)
@@ -169,7 +170,9 @@ class SPADEResBlock(nn.Module):
         layers = [self.norm_0, self.norm_1, *([self.norm_s] if self.widens else [])]
         context = Context.of(context)
         hidden: tuple[Tensor | None, ...] = (None,) * len(layers)
-        if all(type(layer) is SPADE for layer in layers):  # else they may not be looked into
+        # layers of another class may not be looked into; where nothing is kept for a backward
+        # pass, one at a time takes a third of the memory
+        if torch.is_grad_enabled() and all(type(layer) is SPADE for layer in layers):
             hidden = shared_hidden(layers, context, x)
         shortcut = self.conv_s(self.norm_s(x, context, None, hidden[2])) if self.widens else x
         pad = self.conv_0.reflect

@@ -102,7 +102,8 @@ def test_a_single_place_is_no_curve(results):
 
 def test_the_same_tables_as_markdown(results):
     text = write_markdown(results)
-    assert f"Measured on {facts(results)}." in text
+    assert f"Measured on {facts(results)}.\n" in text
+    assert "abc). Busy.\n" in write_markdown(results, "Busy.")
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in table}) == 1
     assert "| `match/64` | 0.50 | 0.51 | 0.25 |" in text

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from mcltoolkit.engine import recompute
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
 from mcltoolkit.engine.recompute import blocks_of, recompute_activations
 from mcltoolkit.errors import ConfigError
@@ -113,6 +114,17 @@ def test_the_generators_step_leaves_a_frozen_discriminator_alone(tiny_gan, scene
     losses["adv"].backward()
     assert all(p.grad is None and p.requires_grad for p in model.discriminator.parameters())
     assert any(p.grad is not None for p in model.translator.generator.parameters())
+
+
+def test_memory_is_given_back_once_a_backward_pass(tiny_gan, scenes, monkeypatch):
+    calls = []
+    monkeypatch.setattr(recompute, "_malloc_trim", calls.append)
+    model = tiny_gan().train()
+    recompute_activations(model, ["blocks"])
+    for count in (1, 2):
+        _, losses = model.generator_losses(model.data_preprocessor(scenes(), True))
+        torch.stack(list(losses.values())).sum().backward()
+        assert calls == [0] * count
 
 
 def test_several_backward_passes_over_one_graph(tiny_gan, scenes):

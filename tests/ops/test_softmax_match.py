@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.plain import softmax_match as plain
+from benchmarks import plain
 from mcltoolkit.layers import unit_length
 from mcltoolkit.ops import softmax_cycle, softmax_match
 
