@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mcltoolkit.ops.maps import full_precision
+
 
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
     """x where it is positive, `slope` * x elsewhere. First derivative only.
@@ -56,7 +58,7 @@ def instance_norm(x: Tensor, eps: float = 1e-5, slope: float | None = None) -> T
     """
     _check(slope)
     if torch.compiler.is_compiling():
-        normal = F.instance_norm(x.to(_full(x)), eps=eps).to(x.dtype)
+        normal = F.instance_norm(x.to(full_precision(x)), eps=eps).to(x.dtype)
         return normal if slope is None else F.leaky_relu(normal, slope)
     if slope == 0:  # cannot be undone
         return F.relu(instance_norm(x, eps))
@@ -82,7 +84,7 @@ class _LeakyReLU(torch.autograd.Function):
 class _InstanceNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, eps: float, slope: float | None) -> Tensor:
-        full = x.to(_full(x))
+        full = x.to(full_precision(x))
         # mean first, then squares: as exact as `var_mean`, and several times as fast
         normal = full - full.mean((2, 3), keepdim=True)
         rstd = normal.square().mean((2, 3), keepdim=True).add_(eps).rsqrt_()
@@ -105,10 +107,6 @@ class _InstanceNorm(torch.autograd.Function):
         projection = (d * normal).mean((2, 3), keepdim=True)
         dx = (d - d.mean((2, 3), keepdim=True)).addcmul_(normal, projection, value=-1).mul_(rstd)
         return dx.to(out.dtype), None, None
-
-
-def _full(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _check(slope: float | None) -> None:

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mcltoolkit.ops.maps import full_precision, memory_format_of
 from mcltoolkit.ops.reflect_pad import fill_border, fold_border
 
 MODULATED = ("pono", "none")
@@ -100,9 +101,9 @@ class _Modulate(torch.autograd.Function):
         out = _inside(padded, pad)
         mean = rstd = None
         if normalise:
-            mean, rstd = x.new_empty((2, x.shape[0], 1, *x.shape[2:]), dtype=_full(x))
+            mean, rstd = x.new_empty((2, x.shape[0], 1, *x.shape[2:]), dtype=full_precision(x))
         for rows in _blocks(x):
-            block = x[rows].to(_full(x))
+            block = x[rows].to(full_precision(x))
             if mean is not None and rstd is not None:
                 block, mean[rows], rstd[rows] = _positional(block, eps)
             y = torch.addcmul(block, block, scale[rows].to(block.dtype)).add_(shift[rows])
@@ -131,13 +132,13 @@ class _Modulate(torch.autograd.Function):
             dbeta = torch.empty_like(x, dtype=gamma.dtype) if for_beta else None
         grad = fold_border(grad, ctx.pad)
         for rows in _blocks(x):
-            g = grad[rows].to(_full(x))
+            g = grad[rows].to(full_precision(x))
             if signs is not None:
                 result = _inside(signs, ctx.pad)[rows].to(g.dtype)
                 g = torch.ops.aten.leaky_relu_backward(g, result, ctx.slope, True)
             if dbeta is not None:
                 dbeta[rows] = g
-            normal = x[rows].to(_full(x))
+            normal = x[rows].to(full_precision(x))
             if mean is not None:
                 normal = (normal - mean[rows]).mul_(rstd[rows])
             if dgamma is not None:
@@ -163,7 +164,7 @@ def _plain(
     pad: int,
 ) -> Tensor:
     scale, shift = _halves(gamma, beta)
-    full = x.to(_full(x))
+    full = x.to(full_precision(x))
     if normalise:
         centred = full - full.mean(1, keepdim=True)
         var = centred.square().sum(1, keepdim=True) / (full.shape[1] - 1)
@@ -192,23 +193,15 @@ def _halves(gamma: Tensor, beta: Tensor | None) -> tuple[Tensor, Tensor]:
     return scale, shift
 
 
-def _full(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
-
-
 def _empty(x: Tensor, dtype: torch.dtype, channels: int = 0, pad: int = 0) -> Tensor:
     """A map in the memory format of `x`, of as many channels or of `channels`, larger by `pad`."""
-    form = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+    form = memory_format_of(x)
     size = (x.shape[0], channels or x.shape[1], x.shape[2] + 2 * pad, x.shape[3] + 2 * pad)
     return torch.empty(size, dtype=dtype, device=x.device, memory_format=form)
 
 
 def _inside(padded: Tensor, pad: int) -> Tensor:
     return padded[..., pad:-pad, pad:-pad] if pad else padded
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def _blocks(x: Tensor) -> Iterator[Rows]:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mcltoolkit.ops.maps import memory_format_of
 from mcltoolkit.ops.reflect_pad import fill_border, fold_border
 
 
@@ -44,12 +45,6 @@ def relu_reflect_pad(
         )
     padded: tuple[Tensor, ...] = _ReluReflectPad.apply(x, tuple(widths), pad, memory_format)
     return padded
-
-
-def memory_format_of(x: Tensor) -> torch.memory_format:
-    """channels_last for a map (B, C, H, W) that is so in memory, and not contiguous as well."""
-    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return torch.channels_last if last else torch.contiguous_format
 
 
 class _ReluReflectPad(torch.autograd.Function):
