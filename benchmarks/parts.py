@@ -90,6 +90,12 @@ def _of_convolutions() -> Iterator[Case]:
         )  # fmt: skip
     for channels, side in ((64, 256), (1024, 16)):
         yield Case(f"modulate/{channels}/{side}", "parts", _modulate(channels, side), quick=True)
+    for side in (32, 64, 128):
+        yield Case(
+            f"conv/256/512/{side}", "parts", _conv(256, 512, side),
+            ("3x3 convolution, 256 to 512 channels", "grid", side),
+            operations=6.0 * 9 * 256 * 512 * side**2, quick=side == 64,
+        )  # fmt: skip
     for channels, side in ((512, 64), (1024, 16)):
         yield Case(
             f"spectral/{channels}/{side}", "parts", _spectral(channels, side),
@@ -200,6 +206,14 @@ def _marginal(grid: int, width: int) -> Callable[[Place], Work]:
             return loss.detach()
 
         return work
+
+    return make
+
+
+def _conv(channels: int, outs: int, side: int) -> Callable[[Place], Work]:
+    def make(place: Place) -> Work:
+        layer = Conv(channels, outs, 3, reflect=1).to(place.device)
+        return _through(place, layer, _random(place, 1, channels, side, side))
 
     return make
 

@@ -15,6 +15,7 @@ resume = False
 launcher = "none"
 model_wrapper_cfg = dict()  # of several ranks: DDP; dict(type="SeparateFSDP") shards the model
 memory_format = "contiguous"  # or "channels_last", where that is faster, see docs/training.md
+winograd = True  # wide float32 convolutions on CPUs take fewer multiplications; rounding differs
 compile = None  # dict(parts=[...], ...) has torch.compile compile parts of the model
 activation_checkpointing = None  # modules to compute twice: ["blocks"], or names, see docs
 

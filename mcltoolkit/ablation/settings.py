@@ -30,6 +30,7 @@ _READ_BESIDES = {
     "efficient_conv_bn_eval",
     "compile",
     "memory_format",
+    "winograd",
 }
 READ = (set(inspect.signature(Runner.__init__).parameters) | _READ_BESIDES) - _CIRCUMSTANCES
 

@@ -1,8 +1,9 @@
-"""Where channels lie in memory: apart (NCHW, torch's own) or beside each other (NHWC).
+"""How convolutions run: where channels lie in memory, and by which sum.
 
-Convolutions of few channels on large maps, resizing and pooling are faster with channels beside
-each other; wide convolutions on small maps and instance norm, on CPUs, the other way round. So the
-faster layout is a matter of the model, and each config says it.
+Channels lie apart (NCHW, torch's own) or beside each other (NHWC). Convolutions of few channels on
+large maps, resizing and pooling are faster with channels beside each other; wide convolutions on
+small maps and instance norm, on CPUs, the other way round. So the faster layout is a matter of the
+model, and each config says it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mcltoolkit.errors import ConfigError, near_matches
+from mcltoolkit.ops.conv import allow_winograd
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -42,6 +44,23 @@ def lay_out(model: nn.Module, setting: Any, weights: bool = True) -> None:
     preprocessor = getattr(model, "data_preprocessor", None)
     if isinstance(preprocessor, nn.Module):
         preprocessor.register_forward_hook(_images_channels_last)
+
+
+def choose_convolutions(setting: Any) -> None:
+    """Whether wide float32 convolutions on CPUs may take fewer multiplications, see `ops.winograd`.
+
+    Args:
+        setting: True or False; for the whole process.
+
+    Raises:
+        ConfigError: another setting.
+    """
+    if not isinstance(setting, bool):
+        raise ConfigError(
+            f"winograd is {setting!r}; allowed are True (wide float32 convolutions on CPUs take "
+            f"fewer multiplications) and False (all are torch's own)"
+        )
+    allow_winograd(setting)
 
 
 def _images_channels_last(module: nn.Module, data: Any, prepared: Any) -> Any:

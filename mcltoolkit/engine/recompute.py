@@ -9,9 +9,7 @@ updates such buffers twice and takes gradients at other weights than the loss wa
 
 from __future__ import annotations
 
-import ctypes
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import MethodType
@@ -23,12 +21,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mcltoolkit.errors import ConfigError, near_matches
+from mcltoolkit.memory import give_back
 
 BLOCKS, VGG = "blocks", "vgg"
-_malloc_trim = None
-if sys.platform == "linux":  # of glibc; other C libraries have none
-    _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-_forward_since_trim = False
 
 
 def recompute_activations(model: nn.Module, names: Sequence[str]) -> list[str]:
@@ -126,7 +121,7 @@ def _forward(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     first = next((p for p in (*module.parameters(), *module.buffers())), None)
     # tells torch the device whose random state is to be kept, where the arguments are no tensors
     anchor = torch.empty(0, device=None if first is None else first.device)
-    replay = _Replay(module)
+    replay = _Replay(module, anchor.device)
     return checkpoint(
         lambda _, *a, **k: compute(*a, **k),
         anchor,
@@ -137,30 +132,17 @@ def _forward(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
     )
 
 
-def _trim(module: nn.Module) -> None:
-    """Once a backward pass, before anything is computed again: give the system back what the
-    forward pass has freed. The C library keeps pieces of up to 32 MB, at full size 0.2 GB of them
-    when memory is shortest."""
-    global _forward_since_trim
-    if _forward_since_trim and _malloc_trim is not None:
-        first = next(module.parameters(), None)
-        if first is not None and first.device.type == "cpu":
-            _malloc_trim(0)
-    _forward_since_trim = False
-
-
 class _Replay:
     """What a module's forward pass starts from and changes, for the same pass again."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
         self._module = module
+        self._device = device
         self._buffers: dict[tuple[nn.Module, str], Tensor] = {}
         self._frozen: list[tuple[nn.Parameter, bool]] = []
 
     @contextmanager
     def first_pass(self) -> Iterator[None]:
-        global _forward_since_trim
-        _forward_since_trim = True
         # all of them: batch norm's kernels change theirs without a new version number
         self._buffers = {key: held.clone() for key, held in _buffers(self._module)}
         self._frozen = [(p, p.requires_grad) for p in self._module.parameters()]
@@ -168,7 +150,7 @@ class _Replay:
 
     @contextmanager
     def second_pass(self) -> Iterator[None]:
-        _trim(self._module)
+        give_back(self._device)  # what passes before this one have freed
         held = {}
         for (owner, name), copy in self._buffers.items():
             held[owner, name] = owner._buffers[name]

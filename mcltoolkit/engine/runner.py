@@ -24,7 +24,7 @@ from mcltoolkit.engine.files import load_plain, save_whole
 from mcltoolkit.engine.hooks.evaluation import EvaluationHook
 from mcltoolkit.engine.hooks.leave_validation import LeaveValidationHook
 from mcltoolkit.engine.hooks.observe import observer_hook
-from mcltoolkit.engine.layout import lay_out
+from mcltoolkit.engine.layout import choose_convolutions, lay_out
 from mcltoolkit.engine.loops import TranslationTrainLoop
 from mcltoolkit.engine.named_settings import NamedSettingsRunner
 from mcltoolkit.engine.stopping import StopSignals
@@ -79,7 +79,9 @@ class TranslationRunner(NamedSettingsRunner):
             self.register_hook(observers)
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
-        """mmengine's, with the model laid out in memory as `memory_format` says."""
+        """mmengine's, with the model laid out in memory as `memory_format` says, and convolutions
+        chosen as `winograd` does."""
+        choose_convolutions(self.cfg.get("winograd", True))
         sharded = "FSDP" in str((model_wrapper_cfg or {}).get("type"))
         lay_out(model, self.cfg.get("memory_format", "contiguous"), weights=not sharded)
         return super().wrap_model(model_wrapper_cfg, model)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mcltoolkit.models.translator import release
 from mcltoolkit.structures import Alignment, ExemplarSide, Match
 
 TINY = 1e-12
@@ -133,13 +134,6 @@ def region_weights(
     masks = [(labels == region).unsqueeze(1).float() for region in regions]
     rest = 1 - torch.stack(masks).sum(0) if masks else torch.ones_like(labels[:, None]).float()
     return [share * rest for share in shares], masks
-
-
-def release(match: Match) -> None:
-    """Let a match forget what it can compute again, where it knows how to."""
-    forget = getattr(match, "release", None)
-    if callable(forget):
-        forget()
 
 
 def _guidance(alignment: Alignment) -> Tensor:

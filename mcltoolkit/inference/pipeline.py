@@ -16,7 +16,7 @@ from mcltoolkit.context import as_dense, sample_of
 from mcltoolkit.errors import DataError, ToolkitError
 from mcltoolkit.inference.exemplars import Exemplar, Pair, encode, read_pair
 from mcltoolkit.inference.inputs import Source, condition_fields, read_condition
-from mcltoolkit.inference.mixing import mix, region_weights, release, side_by_side
+from mcltoolkit.inference.mixing import mix, region_weights, side_by_side
 from mcltoolkit.inference.model import TranslationModel
 from mcltoolkit.inference.result import TranslationResult
 from mcltoolkit.inference.sizes import Size, choose_size, padded_size
@@ -226,7 +226,6 @@ def _translate(
     if steadier is not None:
         alignment = steadier(alignment, as_dense(condition))
     painting = translator.paint(alignment, condition)
-    release(alignment.match)
     return [
         TranslationResult(
             _prediction(i, ready, batch, side, alignment, painting.image),

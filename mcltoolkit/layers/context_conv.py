@@ -7,7 +7,6 @@ ones as ever, one-hot ones as a gather (`ops.one_hot_conv2d`). No piece is copie
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mcltoolkit import ops
@@ -42,6 +41,7 @@ def context_conv2d(
     gathers = any(isinstance(piece, OneHot) for piece in context.pieces)
     widths = [piece.shape[1] for piece in context.pieces]
     columns = weight.split(widths, dim=1) if len(widths) > 1 else (weight,)
+    settings = ((stride,) * 2, (padding,) * 2, (dilation,) * 2)
     out: Tensor | None = None
     for piece, part in zip(context.pieces, columns, strict=True):
         if isinstance(piece, OneHot):
@@ -51,7 +51,7 @@ def context_conv2d(
             # in the order of the gathered rows, so that the sum has none to change
             piece = piece.contiguous(memory_format=torch.channels_last) if gathers else piece
             dense = reflect_pad(piece, reflect)
-            term = F.conv2d(dense, part, None, stride, padding, dilation)
+            term = ops.conv2d(dense, part, None, *settings)
         out = term if out is None else _add(out, term)
     assert out is not None, "a context has at least one piece"
     return out if bias is None else out.add_(bias.to(out.dtype)[:, None, None])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcltoolkit import ops
@@ -60,15 +59,16 @@ class Conv(nn.Conv2d):
         if not padded:
             x = reflect_pad(x, self.reflect)
         stride, dilation = self.stride, self.dilation
+        padding = cast(tuple[int, ...], self.padding)
         norm = spectral_norm_of(self)
         if norm is None:
             # reading a weight that is normalised in another way may compute it: autocast would do
             # that in half precision
             with without_autocast(x):
                 weight = self.weight
-            return F.conv2d(x, weight, self.bias, stride, self.padding, dilation)
+            return ops.conv2d(x, weight, self.bias, stride, padding, dilation)
         original: Any = self.parametrizations["weight"].original  # type: ignore
-        sigma, padding = norm.sigma(original), cast(tuple[int, ...], self.padding)
+        sigma = norm.sigma(original)
         u, v = norm._u, norm._v
         return ops.spectral_conv2d(
             x,

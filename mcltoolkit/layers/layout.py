@@ -1,10 +1,10 @@
 """Where a map's memory should have the channels of a position beside each other.
 
 On CPUs convolutions of large maps run a fifth to twice as fast in `channels_last`, forward and
-backward, and those of small, wide maps slower (measured with 64 to 256 channels at 256 x 256 and
-128 x 128, and with 512 to 1024 at 64 x 64 and below). So a network changes the order once, where
-its maps grow or shrink. Accelerators, and models whose weights the run has put in channels_last,
-keep what they have.
+backward (measured with 64 to 256 channels at 256 x 256 and 128 x 128), and wide ones at 64 x 64 go
+through `ops.winograd`, which wants that order; those of smaller, wide maps are slower in it. So a
+network changes the order once, where its maps grow or shrink. Accelerators, and models whose
+weights the run has put in channels_last, keep what they have.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-LARGE = 2**14
+LARGE = 2**12
 """Positions from which a map counts as large."""
 
 

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mcltoolkit import ops
 from mcltoolkit.errors import ConfigError, WeightsError, near_matches
 from mcltoolkit.pretrained import download, read_state, some
 from mcltoolkit.registry import MODELS
@@ -127,9 +128,11 @@ class VGG19Features(nn.Module):
             x = (x - self.mean) * self.scale
             found: dict[str, Tensor] = {}
             for name, convolution in self.convolutions.items():
+                assert isinstance(convolution, nn.Conv2d)
                 if name.endswith("_1") and name != "conv1_1":
                     x = F.max_pool2d(x, 2)
-                x = F.relu_(convolution(x))
+                x = ops.conv2d(x, convolution.weight, convolution.bias, padding=(1, 1))
+                x = F.relu_(x)
                 layer = name.replace("conv", "relu")
                 if layer in self.layers:
                     found[layer] = x

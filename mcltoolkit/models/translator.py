@@ -16,6 +16,7 @@ from mcltoolkit.context import OneHot, for_part
 from mcltoolkit.errors import ConfigError
 from mcltoolkit.interfaces import Descriptor
 from mcltoolkit.layers import unit_length
+from mcltoolkit.memory import give_back
 from mcltoolkit.registry import (
     CORRESPONDENCES,
     ENCODERS,
@@ -23,7 +24,7 @@ from mcltoolkit.registry import (
     Registry,
     build_component,
 )
-from mcltoolkit.structures import Alignment, Batch, ExemplarSide, Painting, Translation
+from mcltoolkit.structures import Alignment, Batch, ExemplarSide, Match, Painting, Translation
 
 Settings = Mapping[str, Any]
 # the settings of a config's `model` that the translator takes
@@ -227,7 +228,14 @@ class Translator(nn.Module):
         return alignment
 
     def paint(self, alignment: Alignment, condition: Tensor | OneHot) -> Painting:
-        """What the generator makes of an alignment and the condition (B, C, H, W)."""
+        """What the generator makes of an alignment and the condition (B, C, H, W).
+
+        Without gradients the match is released first, and freed memory given back: here most of it
+        is needed.
+        """
+        if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
+            release(alignment.match)
+            give_back(alignment.warped.device)
         guidance = alignment.warped if alignment.guidance is None else alignment.guidance
         painted = self.generator(guidance, for_part(self.generator, condition))
         return painted if isinstance(painted, Painting) else Painting(painted)
@@ -250,6 +258,13 @@ class Translator(nn.Module):
         if self.self_correlation is None or features is None:
             return features
         return torch.cat([features, self.self_correlation(features)], dim=1)
+
+
+def release(match: Match) -> None:
+    """Let a match forget what it can compute again, where it knows how to."""
+    forget = getattr(match, "release", None)
+    if callable(forget):
+        forget()
 
 
 def _optional(registry: Registry, settings: Settings | None, where: str, **filled: int) -> Any:

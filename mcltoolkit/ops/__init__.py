@@ -7,6 +7,7 @@ formula (`benchmarks/plain`) in their place.
 from mcltoolkit.ops.activations import instance_norm, leaky_relu
 from mcltoolkit.ops.attention import attention
 from mcltoolkit.ops.contextual import contextual_affinity
+from mcltoolkit.ops.conv import conv2d
 from mcltoolkit.ops.info_nce import contrast_sums
 from mcltoolkit.ops.modulate import modulate
 from mcltoolkit.ops.neighbourhood import neighbourhood_cosines
@@ -21,6 +22,7 @@ __all__ = [
     "attention",
     "contextual_affinity",
     "contrast_sums",
+    "conv2d",
     "instance_norm",
     "leaky_relu",
     "modulate",

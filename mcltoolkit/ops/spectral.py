@@ -22,9 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mcltoolkit.ops.conv import Sizes, convolution_gradients, convolved
+
 _EPS = 1e-12
 _LOW = (torch.float16, torch.bfloat16)
-Sizes = tuple[int, ...]
 
 
 @torch.no_grad()
@@ -95,9 +96,7 @@ def spectral_conv2d(
     """
     sigma = spectral_value(weight, u, v) if sigma is None else sigma
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-        with _without_autocast(x):
-            normalised = weight / sigma
-        return F.conv2d(x, normalised, bias, stride, padding, dilation)
+        return convolved(x, weight, bias, stride, padding, dilation, sigma)
     low = _autocast_dtype(x)
     result: Tensor = _Convolve.apply(x, weight, u, v, sigma, bias, stride, padding, dilation, low)
     return result
@@ -141,12 +140,12 @@ class _Convolve(torch.autograd.Function):
                 scaled = (weight / sigma).to(x.dtype)
                 out = F.conv2d(x, scaled, shift, stride, padding, dilation)
             elif _outputs(x, weight, stride) < weight.numel():
-                out = F.conv2d(x, weight, None, stride, padding, dilation)
+                out = convolved(x, weight, None, stride, padding, dilation)
                 out.div_(sigma)
                 if bias is not None:
                     out.add_(bias.view(-1, 1, 1))
             else:
-                out = F.conv2d(x, weight / sigma, bias, stride, padding, dilation)
+                out = convolved(x, weight, bias, stride, padding, dilation, sigma)
         # for the gradient of x, the map itself is not needed
         kept = x if ctx.needs_input_grad[1] else None
         ctx.save_for_backward(kept, weight, u.clone(), v.clone(), sigma)
@@ -180,12 +179,7 @@ class _Convolve(torch.autograd.Function):
 def _gradients(
     ctx: Any, grad: Tensor, x: Tensor, weight: Tensor
 ) -> tuple[Tensor | None, Tensor | None]:
-    stride, padding, dilation = ctx.settings
-    asked = [*ctx.needs_input_grad[:2], False]
-    dx, dweight, _ = torch.ops.aten.convolution_backward(
-        grad, x, weight, None, stride, padding, dilation, False, [0, 0], 1, asked
-    )
-    return dx, dweight
+    return convolution_gradients(grad, x, weight, *ctx.settings, *ctx.needs_input_grad[:2])
 
 
 def _through_sigma(grad: Tensor, weight: Tensor, u: Tensor, v: Tensor, sigma: Tensor) -> Tensor:

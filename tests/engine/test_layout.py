@@ -1,4 +1,5 @@
-"""Channels beside each other: the same training to rounding, and a state that fits either way."""
+"""Channels beside each other: the same training to rounding, and a state that fits either way.
+Convolutions are chosen as the config says."""
 
 import copy
 
@@ -7,9 +8,10 @@ import torch
 
 from mcltoolkit.engine.config import load_config
 from mcltoolkit.engine.launch import train
-from mcltoolkit.engine.layout import lay_out
+from mcltoolkit.engine.layout import choose_convolutions, lay_out
 from mcltoolkit.engine.optim import GANOptimWrapperConstructor
 from mcltoolkit.errors import ConfigError
+from mcltoolkit.ops.conv import allow_winograd
 
 
 def logs(model, scenes, steps=4):
@@ -51,6 +53,23 @@ def test_images_alone_for_weights_that_must_stay_as_they_are(tiny_gan, scenes):
 def test_other_layouts_are_refused(tiny_gan, setting):
     with pytest.raises(ConfigError, match=r"memory_format is .*; allowed are 'contiguous', 'ch"):
         lay_out(tiny_gan(), setting)
+
+
+@pytest.mark.parametrize("setting", ["auto", None, 1])
+def test_other_choices_of_convolution_are_refused(setting):
+    with pytest.raises(ConfigError, match="winograd is .*; allowed are True .* and False"):
+        choose_convolutions(setting)
+
+
+def test_a_run_chooses_convolutions(tiny_config, tmp_path):
+    options = {"winograd": False, "train_cfg.max_iters": 1, "log_level": "ERROR"}
+    config = load_config(tiny_config, options, work_dir=str(tmp_path))
+    config.val_dataloader = config.val_cfg = config.val_evaluator = None
+    try:
+        train(config)
+        assert allow_winograd(True) is False, "the run forbade it"
+    finally:
+        allow_winograd(True)
 
 
 def test_a_run_goes_on_in_the_other_layout(tiny_config, tmp_path):
