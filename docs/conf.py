@@ -11,10 +11,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from docutils.nodes import SkipNode  # noqa: E402
-from latex2mathml.converter import convert  # noqa: E402
+from docutils.nodes import SkipNode
+from latex2mathml.converter import convert
 
-import mcltoolkit  # noqa: E402
+import mcltoolkit
 
 project = "mcltoolkit"
 author = "the mcltoolkit developers"

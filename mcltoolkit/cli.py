@@ -9,7 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import cast
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
+from mcltoolkit.waiting import wait_quietly
+
+wait_quietly()  # before torch is imported
 
 from mmengine.config import DictAction
 

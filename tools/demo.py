@@ -10,8 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.getcwd())
+
+from mcltoolkit.waiting import wait_quietly
+
+wait_quietly()  # before torch is imported
 
 from mmengine.config import DictAction
 

@@ -26,4 +26,4 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 else
   echo "==> .venv is ready"
 fi
-export PATH=$PWD/.venv/bin:$PATH OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+export PATH=$PWD/.venv/bin:$PATH

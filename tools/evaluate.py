@@ -5,8 +5,11 @@ import argparse
 import os
 import sys
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.getcwd())
+
+from mcltoolkit.waiting import wait_quietly
+
+wait_quietly()  # before torch is imported
 
 from mcltoolkit.engine.launch import run_tool
 from mcltoolkit.metrics.evaluate_command import add_arguments, run

@@ -8,8 +8,11 @@ import argparse
 import os
 import sys
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.getcwd())
+
+from mcltoolkit.waiting import wait_quietly
+
+wait_quietly()  # before torch is imported
 
 from mcltoolkit.data.retrieval import list_text, scores_text
 from mcltoolkit.data.retrieval.options import add_options, output_path, retrieval_of

@@ -4,8 +4,11 @@ import argparse
 import os
 import sys
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.getcwd())
+
+from mcltoolkit.waiting import wait_quietly
+
+wait_quietly()  # before torch is imported
 
 from mmengine.dist import is_main_process
 

@@ -32,8 +32,7 @@ from mcltoolkit.metrics.results import read_results
 from mcltoolkit.registry import MODEL_WRAPPERS
 from mcltoolkit.visualization.extremes import check_samples
 from mcltoolkit.visualization.scalars import Files
-
-QUIET_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
+from mcltoolkit.waiting import wait_quietly
 
 
 def train(
@@ -188,8 +187,7 @@ def run_tool(main: Callable[[], Any]) -> None:
 
 
 def _prepare(config: Config) -> Config:
-    for name, value in QUIET_WAITING.items():
-        os.environ.setdefault(name, value)
+    wait_quietly()
     config = Config(config._cfg_dict.to_dict(), filename=config.filename)
     check_writable(config.work_dir)
     _check_backends(config)
