@@ -23,15 +23,16 @@ def suited(x: Tensor, network: nn.Module) -> Tensor:
         x: (B, C, H, W).
         network: whose weights tell the format that the run asked for.
     """
-    if x.device.type != "cpu" or torch.compiler.is_compiling() or _asked_for(network):
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or _asked_for(network) is not False:
         return x
     large = x.shape[-2] * x.shape[-1] >= LARGE
     return x.contiguous(memory_format=torch.channels_last if large else torch.contiguous_format)
 
 
-def _asked_for(network: nn.Module) -> bool:
-    """Whether the first weight that could tell is in channels_last and not contiguous as well."""
+def _asked_for(network: nn.Module) -> bool | None:
+    """Whether the first weight that could tell is in channels_last; None: no weight could, as those
+    of 1 x 1 convolutions, which are in both orders."""
     for weight in network.parameters():
         if weight.dim() == 4 and min(weight.shape[1:]) > 1:
             return not weight.is_contiguous()
-    return False
+    return None

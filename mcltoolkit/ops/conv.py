@@ -100,15 +100,23 @@ def convolution_gradients(
     dilation: Sizes,
     for_x: bool,
     for_weight: bool,
+    divisor: Tensor | None = None,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Of `convolved`, with respect to x and weight; None for what is not asked. The values of x are
-    read for the weight's gradient alone."""
+    read for the weight's gradient alone, and the divisor counts as a constant."""
     if by_winograd(x, weight, stride, padding, dilation):
-        return winograd.gradients(grad, x, weight, padding[0], for_x, for_weight)
+        return winograd.gradients(grad, x, weight, padding[0], for_x, for_weight, divisor)
     asked = [for_x, for_weight, False]
+    if divisor is not None:  # to the smaller side
+        if grad.numel() > weight.numel():
+            weight = weight / divisor
+        else:
+            grad, divisor = grad / divisor, None
     dx, dweight, _ = torch.ops.aten.convolution_backward(
         grad, x, weight, None, stride, padding, dilation, False, [0, 0], 1, asked
     )
+    if for_weight and divisor is not None:
+        dweight.div_(divisor)
     return dx, dweight
 
 

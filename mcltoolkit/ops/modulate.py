@@ -33,7 +33,7 @@ from mcltoolkit.ops.reflect_pad import fill_border, fold_border
 
 MODULATED = ("pono", "none")
 # values in a block on the CPU: a few of them in float32 fit a core's share of the cache
-BLOCK = 1 << 18
+BLOCK = 1 << 19
 Rows = tuple[Any, ...]
 
 
@@ -106,8 +106,11 @@ class _Modulate(torch.autograd.Function):
             block = x[rows].to(full_precision(x))
             if mean is not None and rstd is not None:
                 block, mean[rows], rstd[rows] = _positional(block, eps)
-            y = torch.addcmul(block, block, scale[rows].to(block.dtype)).add_(shift[rows])
-            out[rows] = y if slope is None else F.leaky_relu_(y, slope)
+            y = torch.addcmul(block, block, scale[rows].to(block.dtype))
+            if slope is None:
+                torch.add(y, shift[rows], out=out[rows])
+            else:
+                out[rows] = F.leaky_relu_(y.add_(shift[rows]), slope)
         fill_border(padded, pad)
         # a half of a map would keep all of it
         scale = scale.clone() if beta is None else scale
@@ -142,13 +145,16 @@ class _Modulate(torch.autograd.Function):
             if mean is not None:
                 normal = (normal - mean[rows]).mul_(rstd[rows])
             if dgamma is not None:
-                dgamma[rows] = g * normal
+                torch.mul(g, normal, out=dgamma[rows])
             if dx is not None:
-                d = torch.addcmul(g, g, gamma[rows].to(g.dtype))
-                if mean is not None:
-                    projection = (d * normal).sum(1, keepdim=True).div_(channels - 1)
-                    d.sub_(d.mean(1, keepdim=True)).sub_(normal.mul_(projection)).mul_(rstd[rows])
-                dx[rows] = d
+                slope = gamma[rows].to(g.dtype)
+                if mean is None:
+                    torch.addcmul(g, g, slope, out=dx[rows])
+                    continue
+                d = torch.addcmul(g, g, slope)
+                projection = (d * normal).sum(1, keepdim=True).div_(channels - 1)
+                d.sub_(d.mean(1, keepdim=True)).sub_(normal.mul_(projection))
+                torch.mul(d, rstd[rows], out=dx[rows])
         if ctx.merged:
             dgamma, dbeta = both, None
         return dx, dgamma, dbeta, None, None, None, None

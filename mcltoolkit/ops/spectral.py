@@ -158,28 +158,28 @@ class _Convolve(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, u, v, sigma = ctx.saved_tensors
-        for_bias = ctx.needs_input_grad[5]
+        for_x, for_weight, *_, for_bias = ctx.needs_input_grad[:6]
+        stride, padding, dilation = ctx.settings
         size, dtype, device = ctx.x_like
         if x is None:  # a tensor of its shape that takes no memory
             x = torch.empty(1, dtype=dtype, device=device).expand(size)
         dbias = grad.sum((0, 2, 3), dtype=ctx.bias_dtype) if for_bias else None
         with _without_autocast(grad):
             if dtype in _LOW:
-                dx, dweight = _gradients(ctx, grad, x, (weight / sigma).to(dtype))
+                scaled = (weight / sigma).to(dtype)
+                dx, dweight = convolution_gradients(
+                    grad, x, scaled, stride, padding, dilation, for_x, for_weight
+                )
                 dweight = None if dweight is None else dweight.to(weight.dtype).div_(sigma)
             else:
-                dx, dweight = _gradients(ctx, grad / sigma, x, weight)
+                dx, dweight = convolution_gradients(
+                    grad, x, weight, stride, padding, dilation, for_x, for_weight, sigma
+                )
             if dweight is not None:
                 dweight = _through_sigma(dweight, weight, u, v, sigma)
         if dx is not None:
             dx = dx.to(ctx.x_dtype)
         return dx, dweight, None, None, None, dbias, None, None, None, None
-
-
-def _gradients(
-    ctx: Any, grad: Tensor, x: Tensor, weight: Tensor
-) -> tuple[Tensor | None, Tensor | None]:
-    return convolution_gradients(grad, x, weight, *ctx.settings, *ctx.needs_input_grad[:2])
 
 
 def _through_sigma(grad: Tensor, weight: Tensor, u: Tensor, v: Tensor, sigma: Tensor) -> Tensor:

@@ -90,20 +90,28 @@ def convolve(
 
 
 def gradients(
-    grad: Tensor, x: Tensor, weight: Tensor, padding: int, for_x: bool, for_weight: bool
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    padding: int,
+    for_x: bool,
+    for_weight: bool,
+    divisor: Tensor | None = None,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Of `convolve` with `divisor` 1, with respect to x and weight; None for what is not asked.
+    """Of `convolve`, with respect to x and weight; None for what is not asked.
 
     Args:
         grad: (B, K, H', W').
         x: (B, C, H, W); its values are read for the weight's gradient alone.
         weight: (K, C, 3, 3).
+        divisor: as in `convolve`, a constant.
 
     Returns:
         (B, C, H, W), a part of a map in channels_last where there is padding, and (K, C, 3, 3).
     """
     cut = _Cut.of(x, padding)
     results, kernels, _ = _transforms(x.dtype)
+    kernels = kernels if divisor is None else kernels / divisor
     squares = cut.squares(x, padding) if for_weight else []
     quads = cut.quads(_channels_last(grad))
     dsquares: list[Tensor | None] = [None] * len(cut.blocks)

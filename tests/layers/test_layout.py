@@ -23,3 +23,13 @@ def test_a_run_in_channels_last_keeps_it(monkeypatch):
     network = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     x = torch.rand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
     assert layout.suited(x, network) is x
+
+
+def test_where_no_weight_can_tell_a_map_stays_as_it_is(monkeypatch):
+    """1 x 1 convolutions have weights that are in both orders."""
+    monkeypatch.setattr(layout, "LARGE", 16)
+    network = nn.Conv2d(3, 4, 1).to(memory_format=torch.channels_last)
+    for x in (torch.rand(2, 3, 4, 4), torch.rand(2, 3, 2, 2)):
+        for form in (torch.contiguous_format, torch.channels_last):
+            given = x.contiguous(memory_format=form)
+            assert layout.suited(given, network) is given

@@ -62,6 +62,9 @@ def test_gradients_are_those_of_the_direct_sum(size, outs, padding, form, block)
     torch.testing.assert_close(only_x[0], wanted[0], rtol=1e-10, atol=1e-10)
     only_weight = winograd.gradients(noise, x, weight, padding, False, True)
     torch.testing.assert_close(only_weight[1], wanted[1], rtol=1e-10, atol=1e-10)
+    divisor = torch.tensor(3.0, dtype=torch.float64)
+    divided = winograd.gradients(noise, x, weight, padding, True, True, divisor)
+    torch.testing.assert_close(divided, tuple(g / 3 for g in wanted), rtol=1e-10, atol=1e-10)
     assert only_x[1] is None
     assert only_weight[0] is None
 
