@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.layers.unit import unit_length
+from mcltoolkit.precision import at_least_float32, without_autocast
 
 
 def neighbourhood_cosines(

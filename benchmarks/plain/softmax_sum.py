@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
+from mcltoolkit.precision import at_least_float32, without_autocast
 
 
 def softmax_sum(logits: Tensor, values: Tensor, back: bool = False) -> Tensor:

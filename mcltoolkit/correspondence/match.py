@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from mcltoolkit import ops
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.ops.blocks import LOG2E, Buffer, blocks, exporting
+from mcltoolkit.precision import at_least_float32, without_autocast
 
 Grid = tuple[int, int]
 MEMORY = ("auto", "dense", "blocks")

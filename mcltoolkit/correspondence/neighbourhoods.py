@@ -13,9 +13,9 @@ from torch import Tensor
 
 from mcltoolkit import ops
 from mcltoolkit.correspondence.match import CosineMatch
-from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.layers.unit import unit_length
 from mcltoolkit.ops.blocks import LOG2E, exporting
+from mcltoolkit.precision import at_least_float32
 
 
 def unfold_neighbourhoods(features: Tensor, side: int, centre: str = "channels") -> Tensor:

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mcltoolkit.layers.init import init_weights
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.layers.sizes import check_counts
 from mcltoolkit.layers.unit import unit_length
+from mcltoolkit.precision import at_least_float32, without_autocast
 from mcltoolkit.registry import CORRESPONDENCES
 
 

@@ -7,7 +7,6 @@ from mcltoolkit.layers.init import init_weights
 from mcltoolkit.layers.layout import suited
 from mcltoolkit.layers.norm import NORM_KINDS, InstanceNorm, PositionalNorm, build_norm
 from mcltoolkit.layers.padding import reflect_pad
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.layers.sizes import check_divisible
 from mcltoolkit.layers.spade import SPADE, SPADEResBlock
 from mcltoolkit.layers.spectral import (
@@ -19,6 +18,7 @@ from mcltoolkit.layers.spectral import (
 from mcltoolkit.layers.squeeze import SqueezeExcitation
 from mcltoolkit.layers.sync_bn import SyncBatchNorm
 from mcltoolkit.layers.unit import unit_length
+from mcltoolkit.precision import at_least_float32, without_autocast
 
 __all__ = [
     "NORM_KINDS",

@@ -10,8 +10,8 @@ from mcltoolkit import ops
 from mcltoolkit.context import Context
 from mcltoolkit.layers.context_conv import context_conv2d
 from mcltoolkit.layers.padding import reflect_pad
-from mcltoolkit.layers.precision import without_autocast
 from mcltoolkit.layers.spectral import spectral, spectral_norm_of
+from mcltoolkit.precision import without_autocast
 
 __all__ = ["Conv", "spectral"]
 

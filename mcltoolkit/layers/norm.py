@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mcltoolkit import ops
 from mcltoolkit.errors import ConfigError, near_matches
-from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.layers.sync_bn import SyncBatchNorm
+from mcltoolkit.precision import at_least_float32
 
 NORM_KINDS = ("pono", "syncbn", "bn", "instance", "none")
 

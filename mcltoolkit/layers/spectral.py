@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from mcltoolkit import ops
-from mcltoolkit.layers.precision import without_autocast
 from mcltoolkit.ops.spectral import power_iteration, spectral_value
+from mcltoolkit.precision import without_autocast
 
 _FIRST_ITERATIONS = 15
 Module = TypeVar("Module", bound=nn.Module)

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.layers.ranks import several_ranks
+from mcltoolkit.precision import at_least_float32
 
 
 class SyncBatchNorm(_BatchNorm):

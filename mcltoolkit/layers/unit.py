@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32
-
-# A vector shorter than this has no direction that float32 could tell; it stays (nearly) zero.
-EPSILON = torch.finfo(torch.float32).eps
+from mcltoolkit.precision import EPSILON, at_least_float32
 
 
 def unit_length(values: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import AdversarialTerm, Loss
+from mcltoolkit.precision import at_least_float32
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import DiscriminatorPass, Translation
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
+from mcltoolkit.precision import at_least_float32
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import Translation
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from mcltoolkit import ops
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
+from mcltoolkit.precision import at_least_float32
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import ImageFeatures, Translation
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from mcltoolkit import ops
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.base import Loss
 from mcltoolkit.losses.positions import draw_positions
+from mcltoolkit.precision import at_least_float32
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import Translation
 

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mcltoolkit.errors import ConfigError
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.losses.base import Loss
 from mcltoolkit.losses.paired import at_least_one
+from mcltoolkit.precision import at_least_float32, without_autocast
 from mcltoolkit.registry import LOSSES
 from mcltoolkit.structures import Translation
 

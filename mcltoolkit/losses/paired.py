@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.layers.ranks import mean_over_ranks
+from mcltoolkit.precision import at_least_float32
 
 
 def paired_mean(values: Tensor, paired: Tensor, released: bool = False) -> Tensor:

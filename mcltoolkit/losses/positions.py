@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32
+from mcltoolkit.precision import at_least_float32
 
 
 def draw_positions(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32
+from mcltoolkit.precision import at_least_float32
 from mcltoolkit.structures import Batch, DiscriminatorPass
 
 COPIED = 0.8

@@ -16,10 +16,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mcltoolkit.context import as_dense, for_part, given, sample_of, takes_context
 from mcltoolkit.errors import ConfigError, near_matches
 from mcltoolkit.layers import SpectralNorm, vectors_held
-from mcltoolkit.layers.precision import at_least_float32
 from mcltoolkit.losses.objective import GeneratorObjective
 from mcltoolkit.models.step_guard import StepGuard
 from mcltoolkit.models.translator import Settings, Translator
+from mcltoolkit.precision import at_least_float32
 from mcltoolkit.registry import DISCRIMINATORS, MODELS, build_component
 from mcltoolkit.structures import Batch, DiscriminatorPass, Prediction, Translation
 

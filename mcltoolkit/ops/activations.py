@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.ops.maps import full_precision
+from mcltoolkit.precision import full_precision
 
 
 def leaky_relu(x: Tensor, slope: float) -> Tensor:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.ops.blocks import exporting
 from mcltoolkit.ops.softmax_match import softmax_match
+from mcltoolkit.precision import at_least_float32, without_autocast
 
 
 def attention(queries: Tensor, keys: Tensor, values: Tensor, scale: float = 1.0) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mcltoolkit.ops import winograd
-from mcltoolkit.ops.autocast import autocast_dtype
+from mcltoolkit.precision import autocast_dtype
 
 Sizes = tuple[int, ...]
 ONE, NONE = (1, 1), (0, 0)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.ops.blocks import LN2, LOG2E, Buffer, blocks, exporting
+from mcltoolkit.precision import at_least_float32, without_autocast
 
 
 def contrast_sums(anchor: Tensor, others: Tensor, own: Tensor, scale: float = 1.0) -> Tensor:

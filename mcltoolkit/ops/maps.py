@@ -1,14 +1,9 @@
-"""Precision and memory format of maps (B, C, H, W)."""
+"""The memory format of maps (B, C, H, W)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-
-def full_precision(x: Tensor) -> torch.dtype:
-    """The type to compute in: float32, or that of `x` where it is wider."""
-    return torch.promote_types(x.dtype, torch.float32)
 
 
 def memory_format_of(x: Tensor) -> torch.memory_format:

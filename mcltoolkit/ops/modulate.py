@@ -28,8 +28,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.ops.maps import full_precision, memory_format_of
+from mcltoolkit.ops.maps import memory_format_of
 from mcltoolkit.ops.reflect_pad import fill_border, fold_border
+from mcltoolkit.precision import full_precision
 
 MODULATED = ("pono", "none")
 # values in a block on the CPU: a few of them in float32 fit a core's share of the cache

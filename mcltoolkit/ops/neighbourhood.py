@@ -19,8 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
-from mcltoolkit.layers.unit import EPSILON
+from mcltoolkit.precision import EPSILON, at_least_float32, without_autocast
 
 # Elements of one block of the product that is filtered: it should stay in a CPU's cache.
 BLOCK = 2**22

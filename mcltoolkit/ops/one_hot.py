@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcltoolkit.ops.autocast import autocast_dtype
+from mcltoolkit.precision import autocast_dtype
 
 
 def one_hot_conv2d(

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.ops.blocks import LOG2E, Buffer, blocks, exporting
+from mcltoolkit.precision import at_least_float32, without_autocast
 
 
 def softmax_match(queries: Tensor, keys: Tensor, values: Tensor, scale: float = 1.0) -> Tensor:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.ops.blocks import LN2, Buffer, blocks, exporting
+from mcltoolkit.precision import at_least_float32, without_autocast
 
 
 def softmax_sum(logits: Tensor, values: Tensor, back: bool = False) -> Tensor:

@@ -14,7 +14,6 @@ place.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mcltoolkit.ops.conv import Sizes, convolution_gradients, convolved
+from mcltoolkit.precision import autocast_dtype, without_autocast
 
 _EPS = 1e-12
 _LOW = (torch.float16, torch.bfloat16)
@@ -97,7 +97,7 @@ def spectral_conv2d(
     sigma = spectral_value(weight, u, v) if sigma is None else sigma
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return convolved(x, weight, bias, stride, padding, dilation, sigma)
-    low = _autocast_dtype(x)
+    low = autocast_dtype(x)
     result: Tensor = _Convolve.apply(x, weight, u, v, sigma, bias, stride, padding, dilation, low)
     return result
 
@@ -128,12 +128,11 @@ class _Convolve(torch.autograd.Function):
         stride: Sizes,
         padding: Sizes,
         dilation: Sizes,
-        low: torch.dtype | None,
+        low: torch.dtype,
     ) -> Tensor:
         ctx.x_dtype = x.dtype
-        with _without_autocast(x):
-            if low is not None:
-                x = x.to(low)
+        with without_autocast(x):
+            x = x.to(low)
             if x.dtype in _LOW:
                 # a weight that is not normalised may be too small for half precision
                 shift = None if bias is None else bias.to(x.dtype)
@@ -164,7 +163,7 @@ class _Convolve(torch.autograd.Function):
         if x is None:  # a tensor of its shape that takes no memory
             x = torch.empty(1, dtype=dtype, device=device).expand(size)
         dbias = grad.sum((0, 2, 3), dtype=ctx.bias_dtype) if for_bias else None
-        with _without_autocast(grad):
+        with without_autocast(grad):
             if dtype in _LOW:
                 scaled = (weight / sigma).to(dtype)
                 dx, dweight = convolution_gradients(
@@ -219,19 +218,3 @@ def _outputs(x: Tensor, weight: Tensor, stride: Sizes) -> int:
     """About how many values the convolution gives."""
     positions = x.shape[0] * x.shape[2] * x.shape[3] // (stride[0] * stride[1])
     return positions * weight.shape[0]
-
-
-def _without_autocast(x: Tensor) -> AbstractContextManager[None]:
-    return (
-        nullcontext()
-        if _autocast_dtype(x) is None
-        else torch.autocast(x.device.type, enabled=False)
-    )
-
-
-def _autocast_dtype(x: Tensor) -> torch.dtype | None:
-    kind = x.device.type
-    available = torch.amp.is_autocast_available(kind)
-    if not available or not torch.is_autocast_enabled(kind) or x.dtype is torch.float64:
-        return None
-    return torch.get_autocast_dtype(kind)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
+from mcltoolkit.precision import at_least_float32, without_autocast
 from mcltoolkit_cocosnet2.gather import gather_sum, scatter_sum
 
 # An exemplar position that gets less than this weight in all is one that nothing looks at.

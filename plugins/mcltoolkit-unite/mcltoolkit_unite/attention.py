@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.layers.precision import without_autocast
+from mcltoolkit.precision import without_autocast
 from mcltoolkit_unite.sinkhorn import row_blocks
 
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
+from mcltoolkit.precision import at_least_float32, without_autocast
 from mcltoolkit_unite.attention import attend
 from mcltoolkit_unite.sinkhorn import potentials, row_blocks
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.layers.precision import without_autocast
+from mcltoolkit.precision import without_autocast
 
 
 def row_blocks(count: int, block: int) -> list[slice]:

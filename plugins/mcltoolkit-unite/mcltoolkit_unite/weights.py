@@ -7,8 +7,8 @@ import math
 from torch import Tensor, nn
 
 from mcltoolkit.layers.init import init_weights
-from mcltoolkit.layers.precision import at_least_float32, without_autocast
 from mcltoolkit.layers.unit import unit_length
+from mcltoolkit.precision import at_least_float32, without_autocast
 
 
 def log_weights(vectors: Tensor, others: Tensor) -> Tensor:
