@@ -1,4 +1,4 @@
-"""Cosines of neighbourhoods, unfolded."""
+"""Cosines of neighbourhoods, unfolded; and the softmax over all of them."""
 
 from __future__ import annotations
 
@@ -20,3 +20,29 @@ def neighbourhood_cosines(
 
     with without_autocast(queries):
         return (unfolded(queries) / temperature).transpose(1, 2) @ unfolded(keys)
+
+
+def neighbourhood_match(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    neighbourhood: int = 3,
+    temperature: float = 1.0,
+) -> Tensor:
+    """See `mcltoolkit.ops.neighbourhood_match`."""
+    return neighbourhood_cycle(queries, keys, values, neighbourhood, temperature)[0]
+
+
+def neighbourhood_cycle(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    neighbourhood: int = 3,
+    temperature: float = 1.0,
+    channels: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """See `mcltoolkit.ops.neighbourhood_cycle`."""
+    logits = neighbourhood_cosines(queries, keys, neighbourhood, temperature)
+    with without_autocast(queries):
+        out = values.to(logits.dtype) @ logits.softmax(2).transpose(1, 2)
+        return out, out[:, :channels] @ logits.softmax(1)

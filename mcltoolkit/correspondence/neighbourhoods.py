@@ -36,7 +36,7 @@ def unfold_neighbourhoods(features: Tensor, side: int, centre: str = "channels")
 class NeighbourhoodMatch(CosineMatch):
     """`CosineMatch` of what `unfold_neighbourhoods` makes of two maps, with centre `channels`.
 
-    The unfolded vectors are made where rows or blocks are asked for.
+    Unfolded vectors are made only where single rows, or the heaviest partners, are asked for.
 
     Args:
         condition: (B, D, h, w), embedded.
@@ -77,6 +77,25 @@ class NeighbourhoodMatch(CosineMatch):
         """See `CosineMatch`."""
         super().release()
         self._unfolded.clear()
+
+    def warp(self, values: Tensor) -> Tensor:
+        """See `CosineMatch`."""
+        if self.is_dense or exporting():
+            return super().warp(values)
+        return ops.neighbourhood_match(*self.maps, values, self.side, self.temperature)
+
+    def warp_back(self, values: Tensor) -> Tensor:
+        """See `CosineMatch`."""
+        if self.is_dense or exporting():
+            return super().warp_back(values)
+        condition, exemplar = self.maps
+        return ops.neighbourhood_match(exemplar, condition, values, self.side, self.temperature)
+
+    def warp_cycle(self, values: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+        """See `CosineMatch`."""
+        if self.is_dense or exporting():
+            return super().warp_cycle(values, channels)
+        return ops.neighbourhood_cycle(*self.maps, values, self.side, self.temperature, channels)
 
     def _vectors(self, which: int) -> Tensor:
         key = (which, torch.is_grad_enabled())

@@ -10,7 +10,11 @@ from mcltoolkit.ops.contextual import contextual_affinity
 from mcltoolkit.ops.conv import conv2d
 from mcltoolkit.ops.info_nce import contrast_sums
 from mcltoolkit.ops.modulate import modulate
-from mcltoolkit.ops.neighbourhood import neighbourhood_cosines
+from mcltoolkit.ops.neighbourhood import (
+    neighbourhood_cosines,
+    neighbourhood_cycle,
+    neighbourhood_match,
+)
 from mcltoolkit.ops.one_hot import one_hot_avg_pool2d, one_hot_conv2d
 from mcltoolkit.ops.reflect_pad import reflect_pad
 from mcltoolkit.ops.relu_pad import relu_reflect_pad
@@ -27,6 +31,8 @@ __all__ = [
     "leaky_relu",
     "modulate",
     "neighbourhood_cosines",
+    "neighbourhood_cycle",
+    "neighbourhood_match",
     "one_hot_avg_pool2d",
     "one_hot_conv2d",
     "reflect_pad",

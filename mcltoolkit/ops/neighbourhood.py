@@ -12,6 +12,7 @@ neighbourhoods); the decomposition is this toolkit's.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mcltoolkit.ops.blocks import LOG2E, Buffer
+from mcltoolkit.ops.softmax_match import SoftmaxMatch
 from mcltoolkit.precision import EPSILON, at_least_float32, without_autocast
 
 # Elements of one block of the product that is filtered: it should stay in a CPU's cache.
@@ -42,13 +45,72 @@ def neighbourhood_cosines(
         A neighbourhood without contrast has cosine 0 to all.
     """
     with without_autocast(queries):
-        q, q_means, q_scale = _single(at_least_float32(queries), neighbourhood)
-        k, k_means, k_scale = _single(at_least_float32(keys), neighbourhood)
-        q_scale = q_scale / temperature
-        cosines: Tensor = _DiagonalProduct.apply(
-            q, k, q_means, k_means, q_scale, k_scale, neighbourhood
-        )
+        sides = _both(queries, keys, neighbourhood, temperature)
+        cosines: Tensor = _DiagonalProduct.apply(*sides, neighbourhood)
         return cosines
+
+
+def neighbourhood_match(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    neighbourhood: int = 3,
+    temperature: float = 1.0,
+) -> Tensor:
+    """Sums of values, weighted by the softmax over keys of `neighbourhood_cosines`; no matrix of
+    all pairs is kept, forward or backward.
+
+    Args:
+        queries, keys, neighbourhood, temperature: see `neighbourhood_cosines`.
+        values: (B, C, H * W).
+
+    Returns:
+        (B, C, h * w), float32 at least.
+    """
+    return _matched(queries, keys, values, neighbourhood, temperature, 0)[0]
+
+
+def neighbourhood_cycle(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    neighbourhood: int = 3,
+    temperature: float = 1.0,
+    channels: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`neighbourhood_match`, and its first channels brought back by the softmax over queries.
+
+    Args:
+        queries, keys, values, neighbourhood, temperature: see `neighbourhood_match`.
+        channels: how many of the C channels go back, at least 1; None takes all.
+
+    Returns:
+        (B, C, h * w), and (B, channels, H * W).
+    """
+    count = values.shape[1] if channels is None else channels
+    return _matched(queries, keys, values, neighbourhood, temperature, count)
+
+
+def _matched(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    neighbourhood: int,
+    temperature: float,
+    channels: int,
+) -> tuple[Tensor, Tensor]:
+    with without_autocast(queries):
+        sides = _both(queries, keys, neighbourhood, temperature)
+        pairs = NeighbourhoodPairs(neighbourhood // 2)
+        out, back = SoftmaxMatch.apply(pairs, values, channels, *sides)
+        return out, back
+
+
+def _both(queries: Tensor, keys: Tensor, k: int, temperature: float) -> tuple[Tensor, ...]:
+    """What `_DiagonalProduct` and `NeighbourhoodPairs` are given."""
+    q, q_means, q_scale = _single(at_least_float32(queries), k)
+    keys, k_means, k_scale = _single(at_least_float32(keys), k)
+    return q, keys, q_means, k_means, q_scale / temperature, k_scale
 
 
 def _single(x: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -84,15 +146,11 @@ class _DiagonalProduct(torch.autograd.Function):
         neighbourhood: int,
     ) -> Tensor:
         grids = (q.shape[-2], q.shape[-1], k.shape[-2], k.shape[-1])
-        reach, flat_k = neighbourhood // 2, k.flatten(2)
-        positions, width = grids[0] * grids[1], grids[1]
-        out = q.new_empty(len(q), positions, flat_k.shape[2])
+        width, sides = grids[1], (q, k, q_means, k_means, q_scale, k_scale)
+        out = q.new_empty(len(q), grids[0] * width, grids[2] * grids[3])
         for top, bottom in _row_blocks(grids):
-            low, high = max(top - reach, 0), min(bottom + reach, grids[0])
-            product = q[:, :, low:high].flatten(2).transpose(1, 2) @ flat_k
-            block = _box(product, grids, (low, high), (top, bottom), reach)
+            block = _unscaled(sides, slice(None), (top, bottom), neighbourhood // 2)
             rows = slice(top * width, bottom * width)
-            block.baddbmm_(q_means[:, :, rows].transpose(1, 2), k_means)
             block.mul_(q_scale[:, rows, None])
             torch.mul(block, k_scale[:, None], out=out[:, rows])
         ctx.save_for_backward(q, k, q_means, k_means, q_scale, k_scale, out)
@@ -138,6 +196,83 @@ class _DiagonalProduct(torch.autograd.Function):
         )
 
 
+class NeighbourhoodPairs:
+    """`neighbourhood_cosines` in blocks of rows of the queries' map, made of what `_both` gives."""
+
+    reads_logits = True
+
+    def __init__(self, reach: int) -> None:
+        self.reach = reach
+
+    def size(self, tensors: Sequence[Tensor]) -> tuple[int, int, int]:
+        """See `Pairs`."""
+        q, k, *_ = tensors
+        return len(q), q.shape[2] * q.shape[3], k.shape[2] * k.shape[3]
+
+    def blocks(self, tensors: Sequence[Tensor]) -> Iterator[tuple[slice, slice]]:
+        """See `Pairs`."""
+        q, k, *_ = tensors
+        width, rows = q.shape[3], _row_blocks((*q.shape[2:], *k.shape[2:]))
+        for sample in range(len(q)):
+            for top, bottom in rows:
+                yield slice(sample, sample + 1), slice(top * width, bottom * width)
+
+    def logits(self, tensors: Sequence[Tensor], some: slice, part: slice, buffer: Buffer) -> Tensor:
+        """See `Pairs`."""
+        q_scale, k_scale = tensors[4:]
+        block = _unscaled(tensors, some, self._rows(tensors, part), self.reach)
+        return block.mul_(q_scale[some, part, None] * LOG2E).mul_(k_scale[some, None])
+
+    def zeros(self, tensors: Sequence[Tensor], needed: Sequence[bool]) -> list[Tensor | None]:
+        """See `Pairs`: all of them, since one needs the others' products."""
+        return [torch.zeros_like(x) for x in tensors]
+
+    def pull(
+        self,
+        grads: list[Tensor | None],
+        tensors: Sequence[Tensor],
+        some: slice,
+        part: slice,
+        inner: Tensor,
+        logits: Tensor,
+    ) -> None:
+        """See `Pairs`."""
+        q, k, q_means, k_means, q_scale, k_scale = (x[some] for x in tensors)
+        to_q, to_k, to_q_means, to_k_means, to_q_scale, to_k_scale = (
+            x[some] for x in grads if x is not None
+        )
+        # both scales: d logits / d scale = logits / scale
+        share = logits.mul_(inner).mul_(1 / LOG2E)
+        to_q_scale[:, part] = share.sum(2) / q_scale[:, part]
+        to_k_scale += share.sum(1) / k_scale
+        inner.mul_(q_scale[:, part, None]).mul_(k_scale[:, None])
+        to_q_means[:, :, part] = torch.bmm(k_means, inner.mT)
+        to_k_means.baddbmm_(q_means[:, :, part], inner)
+        # the filter is its own transpose: rows around take their part
+        grids, rows = (*q.shape[2:], *k.shape[2:]), self._rows(tensors, part)
+        around = max(rows[0] - self.reach, 0), min(rows[1] + self.reach, grids[0])
+        product = _box(inner, grids, rows, around, self.reach)
+        wide = slice(*around)
+        to_q[:, :, wide] += torch.bmm(k.flatten(2), product.mT).view_as(to_q[:, :, wide])
+        to_k.flatten(2).baddbmm_(q[:, :, wide].flatten(2), product)
+
+    @staticmethod
+    def _rows(tensors: Sequence[Tensor], part: slice) -> tuple[int, int]:
+        width = tensors[0].shape[3]
+        return part.start // width, part.stop // width
+
+
+def _unscaled(sides: Sequence[Tensor], some: slice, rows: tuple[int, int], reach: int) -> Tensor:
+    """box(q^T k) + q_means^T k_means of rows of the queries' map, freshly made."""
+    q, k, q_means, k_means = (x[some] for x in sides[:4])
+    grids = (*q.shape[2:], *k.shape[2:])
+    around = max(rows[0] - reach, 0), min(rows[1] + reach, grids[0])
+    product = q[:, :, slice(*around)].flatten(2).mT @ k.flatten(2)
+    block = _box(product, grids, around, rows, reach)
+    part = slice(rows[0] * grids[1], rows[1] * grids[1])
+    return block.baddbmm_(q_means[:, :, part].mT, k_means)
+
+
 def _row_blocks(grids: tuple[int, int, int, int]) -> list[tuple[int, int]]:
     """Rows of the queries' map, as many at a time as keep a block in the cache."""
     height, width, *others = grids
@@ -155,8 +290,8 @@ def _box(
     """Sums along the diagonals: out[i, j] = sum_d product[i + d, j + d], d within the square.
 
     Args:
-        product: (B, rows * w, H * W), the rows `found` of the queries' map.
-        wanted: the rows to be summed for; `found` has those within `reach` of them.
+        product: (B, rows * w, H * W), the rows `found` of the queries' map; others count as zero.
+        wanted: the rows to be summed for.
 
     Returns:
         (B, (rows wanted) * w, H * W), freshly made.
@@ -166,8 +301,13 @@ def _box(
     found_rows, wanted_rows = found[1] - found[0], wanted[1] - wanted[0]
     start = wanted[0] - found[0]
     x = product.view(batch, found_rows, width, other_height, other_width)
-    tall = x[:, start : start + wanted_rows].clone(memory_format=torch.contiguous_format)
-    for d in (d for d in range(-reach, reach + 1) if d):
+    shifts = [d for d in range(-reach, reach + 1) if d]
+    if start >= 0 and start + wanted_rows <= found_rows:
+        tall = x[:, start : start + wanted_rows].clone(memory_format=torch.contiguous_format)
+    else:
+        tall = x.new_zeros(batch, wanted_rows, *x.shape[2:])
+        shifts.append(0)
+    for d in shifts:
         ours = slice(max(0, -start - d), min(wanted_rows, found_rows - start - d))
         theirs = slice(ours.start + start + d, ours.stop + start + d)
         into, of = _overlap(other_height, d)

@@ -11,7 +11,8 @@ those of the block itself. A cycle so costs no further N x M product, forward or
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ def softmax_match(queries: Tensor, keys: Tensor, values: Tensor, scale: float = 
     """
     if exporting():
         return _dense(queries, keys, values, scale)
-    out, _ = _SoftmaxMatch.apply(queries, keys, values, scale, 0)
+    out, _ = SoftmaxMatch.apply(VectorPairs(scale), values, 0, queries, keys)
     return out  # type: ignore[no-any-return]
 
 
@@ -62,31 +63,113 @@ def softmax_cycle(
     if exporting():
         out = _dense(queries, keys, values, scale)
         return out, _dense(keys, queries, out[:, :count], scale)
-    out, back = _SoftmaxMatch.apply(queries, keys, values, scale, count)
+    out, back = SoftmaxMatch.apply(VectorPairs(scale), values, count, queries, keys)
     return out, back
 
 
-class _SoftmaxMatch(torch.autograd.Function):
+class Pairs(Protocol):
+    """Logits of all pairs, a block of rows at a time, made of some tensors; and the way back of
+    their gradient to those.
+
+    Attributes:
+        reads_logits: `pull` wants them.
+    """
+
+    reads_logits: bool
+
+    def size(self, tensors: Sequence[Tensor]) -> tuple[int, int, int]:
+        """B, N, M."""
+
+    def blocks(self, tensors: Sequence[Tensor]) -> Iterator[tuple[slice, slice]]:
+        """Samples and rows of the blocks, see `ops.blocks`."""
+
+    def logits(self, tensors: Sequence[Tensor], some: slice, part: slice, buffer: Buffer) -> Tensor:
+        """(b, R, M), to the base 2, perhaps in the buffer."""
+
+    def zeros(self, tensors: Sequence[Tensor], needed: Sequence[bool]) -> list[Tensor | None]:
+        """Where gradients of the needed tensors add up."""
+
+    def pull(
+        self,
+        grads: list[Tensor | None],
+        tensors: Sequence[Tensor],
+        some: slice,
+        part: slice,
+        inner: Tensor,
+        logits: Tensor,
+    ) -> None:
+        """Add what a block gives, whose `inner` is the gradient of its logits to the base e."""
+
+
+class VectorPairs:
+    """scale * queries^T keys, of queries (B, D, N) and keys (B, D, M)."""
+
+    reads_logits = False
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def size(self, tensors: Sequence[Tensor]) -> tuple[int, int, int]:
+        """See `Pairs`."""
+        queries, keys = tensors
+        return len(queries), queries.shape[2], keys.shape[2]
+
+    def blocks(self, tensors: Sequence[Tensor]) -> Iterator[tuple[slice, slice]]:
+        """See `Pairs`."""
+        return blocks(*self.size(tensors), tensors[0].device)
+
+    def logits(self, tensors: Sequence[Tensor], some: slice, part: slice, buffer: Buffer) -> Tensor:
+        """See `Pairs`."""
+        queries, keys = tensors
+        these = queries[some, :, part] * (self.scale * LOG2E)
+        room = buffer.of(these.shape[0], these.shape[2], keys.shape[2])
+        return torch.bmm(these.mT, keys[some], out=room)
+
+    def zeros(self, tensors: Sequence[Tensor], needed: Sequence[bool]) -> list[Tensor | None]:
+        """See `Pairs`."""
+        return [
+            torch.zeros_like(x) if need else None for x, need in zip(tensors, needed, strict=True)
+        ]
+
+    def pull(
+        self,
+        grads: list[Tensor | None],
+        tensors: Sequence[Tensor],
+        some: slice,
+        part: slice,
+        inner: Tensor,
+        logits: Tensor,
+    ) -> None:
+        """See `Pairs`."""
+        (queries, keys), (grad_q, grad_k) = tensors, grads
+        if grad_q is not None:
+            grad_q[some, :, part] = torch.bmm(keys[some], inner.mT).mul_(self.scale)
+        if grad_k is not None:
+            grad_k[some].baddbmm_(queries[some, :, part], inner, alpha=self.scale)
+
+
+class SoftmaxMatch(torch.autograd.Function):
+    """(values weighed over rows, their first channels brought back) for any `Pairs`.
+
+    `apply(pairs, values, channels, *tensors)`; channels 0 brings nothing back.
+    """
+
     @staticmethod
     def forward(
-        ctx: Any,
-        queries: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        scale: float,
-        channels: int,
+        ctx: Any, pairs: Pairs, values: Tensor, channels: int, *given: Tensor
     ) -> tuple[Tensor, Tensor]:
-        q, k, v = _in_one_precision(queries, keys, values)
-        (batch, _, rows), columns = q.shape, k.shape[2]
+        """As torch calls it."""
+        v, *tensors = _in_one_precision(values, *given)
+        batch, rows, columns = pairs.size(tensors)
         out = v.new_empty((batch, v.shape[1], rows))
         row_sums = v.new_empty((batch, rows))
         back = v.new_zeros((batch, channels, columns))
         peaks = v.new_full((batch, columns), -torch.inf)
         totals = v.new_zeros((batch, columns))
         first, second = Buffer(v), Buffer(v)
-        with without_autocast(q):
-            for some, part in blocks(batch, rows, columns, q.device):
-                logits = _block(q, k, scale, some, part, first)
+        with without_autocast(v):
+            for some, part in pairs.blocks(tensors):
+                logits = pairs.logits(tensors, some, part, first)
                 peak = logits.amax(2)
                 room = second.of(*logits.shape) if channels else logits
                 share = torch.sub(logits, peak[:, :, None], out=room).exp2_()
@@ -106,26 +189,25 @@ class _SoftmaxMatch(torch.autograd.Function):
         if channels:
             back /= totals[:, None]
             column_sums = peaks + totals.log2()
-        ctx.save_for_backward(queries, keys, values, out, back, row_sums, column_sums)
-        ctx.scale, ctx.channels = scale, channels
+        ctx.save_for_backward(values, out, back, row_sums, column_sums, *given)
+        ctx.pairs, ctx.channels = pairs, channels
         return out, back
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor, grad_back: Tensor) -> tuple[Tensor | None, ...]:
-        queries, keys, values, out, back, row_sums, column_sums = ctx.saved_tensors
-        needs_q, needs_k, needs_v = ctx.needs_input_grad[:3]
-        q, k, v = _in_one_precision(queries, keys, values)
-        scale, channels = ctx.scale, ctx.channels
-        (batch, _, rows), columns = q.shape, k.shape[2]
-        grad_q = torch.empty_like(q) if needs_q else None
-        grad_k = torch.zeros_like(k) if needs_k else None
+        """As torch calls it."""
+        values, out, back, row_sums, column_sums, *given = ctx.saved_tensors
+        pairs, channels = ctx.pairs, ctx.channels
+        needs_v, needed = ctx.needs_input_grad[1], ctx.needs_input_grad[3:]
+        v, *tensors = _in_one_precision(values, *given)
+        grads = pairs.zeros(tensors, needed)
         grad_v = torch.zeros_like(v) if needs_v else None
-        first, second, third = Buffer(v), Buffer(v), Buffer(v)
+        first, second, third, fourth = (Buffer(v) for _ in range(4))
         back_mean = (grad_back * back).sum(1)  # of the gradients of a column's weights
-        with without_autocast(q):
-            for some, part in blocks(batch, rows, columns, q.device):
-                logits = _block(q, k, scale, some, part, first)
+        with without_autocast(v):
+            for some, part in pairs.blocks(tensors):
+                logits = pairs.logits(tensors, some, part, first)
                 found, grad = out[some, :, part], grad_out[some, :, part]
                 from_back = None
                 if channels:
@@ -134,43 +216,27 @@ class _SoftmaxMatch(torch.autograd.Function):
                     ).exp2_()
                     more = torch.bmm(grad_back[some], share.mT)
                     grad = torch.cat([grad[:, :channels] + more, grad[:, channels:]], dim=1)
-                    if needs_q or needs_k:
+                    if any(needed):
                         from_back = third.of(*logits.shape)
                         torch.bmm(found[:, :channels].mT, grad_back[some], out=from_back)
                         from_back.sub_(back_mean[some, None]).mul_(share)
-                share = logits.sub_(row_sums[some, part, None]).exp2_()
+                room = fourth.of(*logits.shape) if pairs.reads_logits else logits
+                share = torch.sub(logits, row_sums[some, part, None], out=room).exp2_()
                 if grad_v is not None:
                     grad_v[some].baddbmm_(grad, share)
-                if not (needs_q or needs_k):
+                if not any(needed):
                     continue
                 mean = (grad * found).sum(1)
                 inner = torch.bmm(grad.mT, v[some], out=second.of(*logits.shape))
                 inner.sub_(mean[:, :, None]).mul_(share)
                 if from_back is not None:
                     inner.add_(from_back)
-                if grad_q is not None:
-                    grad_q[some, :, part] = torch.bmm(k[some], inner.mT).mul_(scale)
-                if grad_k is not None:
-                    grad_k[some].baddbmm_(q[some, :, part], inner, alpha=scale)
-        grads = [
+                pairs.pull(grads, tensors, some, part, inner, logits)
+        back_in = [
             None if grad is None else grad.to(x.dtype)
-            for grad, x in ((grad_q, queries), (grad_k, keys), (grad_v, values))
+            for grad, x in zip([grad_v, *grads], [values, *given], strict=True)
         ]
-        return (*grads, None, None)
-
-
-def _block(
-    queries: Tensor,
-    keys: Tensor,
-    scale: float,
-    some: slice,
-    part: slice,
-    buffer: Buffer,
-) -> Tensor:
-    """Logits to the base 2 of a block of rows, (b, R, M), in the buffer."""
-    these = queries[some, :, part] * (scale * LOG2E)
-    room = buffer.of(these.shape[0], these.shape[2], keys.shape[2])
-    return torch.bmm(these.mT, keys[some], out=room)
+        return (None, back_in[0], None, *back_in[1:])
 
 
 def _in_one_precision(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -29,7 +29,7 @@ OUT, SPAN, KERNEL = 4, 6, 3
 """Sides of a square's results, of the square, and of the kernel."""
 POINTS = (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(4, 3), Fraction(-4, 3))
 """Where polynomials are evaluated; infinity comes after them."""
-# values in a block: 24 MB in float32, less than what the C library maps anew at each use
+# values in a block: 12 MB in float32, less than what the C library maps anew at each use
 BLOCK = 3 * 2**20
 # what transforms of inputs, results and weights cost, in the unit of `WORTH`
 _COSTS = (4.0, 2.3, 19.0)

@@ -23,11 +23,20 @@ def test_equals_the_match_of_unfolded_vectors(memory):
             match.warp(values)
         warped, back = match.warp_cycle(values.to(dtype), 2)
         total = warped.square().sum() + back.square().sum()
+        total = total + match.warp_back(match.warp(values.to(dtype))).square().sum()
         grads = torch.autograd.grad(total, (here, there))
         found.append([warped, back, match.probabilities(), match.heaviest()[0].to(dtype), *grads])
         assert (match.grid, match.exemplar_grid) == ((6, 7), (4, 8))
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
+
+
+def test_blocks_are_never_unfolded():
+    here, there = torch.randn(2, 1, 5, 6, 6).unbind(0)
+    match = NeighbourhoodMatch(here, there, 3, 0.1, "blocks")
+    match.warp(torch.rand(1, 3, 36))
+    match.warp_back(torch.rand(1, 3, 36))
+    assert not match._unfolded
 
 
 def test_which_matches_need_not_be_unfolded():
