@@ -36,10 +36,19 @@ def test_code_stays_clear_of(root, word):
     assert found == [], AVOIDED[word]
 
 
-@pytest.mark.parametrize("tool", ["train.py", "test.py", "demo.py"])
-def test_tools_wait_quietly(root, tool):
+def test_tools_wait_quietly(root):
     """Said before torch is imported, or spinning threads cost a factor of 5 to 8."""
-    text = (root / "tools" / tool).read_text()
-    waits = text.index("\nwait_quietly()")
-    others = [line for line in text[:waits].splitlines() if line.startswith("from mcltoolkit")]
-    assert others == ["from mcltoolkit.waiting import wait_quietly"]
+    scripts = [
+        file
+        for folder in ("tools", "benchmarks", "docs", "mcltoolkit")
+        for file in sorted((root / folder).glob("*.py"))
+        if "\nwait_quietly()" in file.read_text()
+    ]
+    names = {file.name for file in scripts}
+    assert {"train.py", "test.py", "demo.py", "translate.py", "run.py", "cli.py"} <= names
+    early = re.compile(r"^(?:from|import) (mcltoolkit|torch|mmengine)", re.MULTILINE)
+    for file in scripts:
+        text = file.read_text()
+        before = text[: text.index("\nwait_quietly()")]
+        assert early.findall(before) == ["mcltoolkit"], file
+        assert "from mcltoolkit.waiting import wait_quietly" in before

@@ -5,6 +5,5 @@ set -euo pipefail
 tool=$1 processes=$2
 shift 2
 here=$(cd "$(dirname "$0")" && pwd)
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MKL_NUM_THREADS=${MKL_NUM_THREADS:-1}
 exec "${PYTHON:-python}" -m mcltoolkit.launcher "$processes" "$here/$tool" "$@" --launcher pytorch

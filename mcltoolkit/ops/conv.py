@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mcltoolkit.ops import winograd
 from mcltoolkit.precision import autocast_dtype
@@ -43,8 +42,8 @@ def conv2d(
 ) -> Tensor:
     """`F.conv2d`, of the same precision and under the same autocast.
 
-    3 x 3 convolutions of many channels in float32 on CPUs go through `winograd`; those have a first
-    derivative only. Accelerators' libraries choose for themselves.
+    3 x 3 convolutions of many channels in float32 on CPUs go through `winograd`, not their second
+    derivative. Accelerators' libraries choose for themselves.
 
     Args:
         x: (B, C, H, W).
@@ -62,7 +61,7 @@ def conv2d(
 
 def by_winograd(x: Tensor, weight: Tensor, stride: Sizes, padding: Sizes, dilation: Sizes) -> bool:
     """Whether `conv2d` takes that way."""
-    if tuple(weight.shape[2:]) != (winograd.KERNEL,) * 2 or x.dim() != 4:
+    if tuple(weight.shape[2:]) != (winograd.KERNEL,) * 2 or x.dim() != 4 or not len(x):
         return False
     if tuple(stride) != ONE or tuple(dilation) != ONE or padding[0] != padding[1]:
         return False
@@ -129,11 +128,16 @@ class _Winograd(torch.autograd.Function):
         return winograd.convolve(x, weight, bias, padding)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
         x = grad.new_empty(1).expand(ctx.size) if x is None else x
         dbias = grad.sum((0, 2, 3)) if for_bias else None
-        dx, dweight = winograd.gradients(grad, x, weight, ctx.padding, for_x, for_weight)
+        if torch.is_grad_enabled():  # the gradient is to be differentiated itself
+            asked, padding = [for_x, for_weight, False], [ctx.padding] * 2
+            dx, dweight, _ = torch.ops.aten.convolution_backward(
+                grad, x, weight, None, ONE, padding, ONE, False, NONE, 1, asked
+            )
+        else:
+            dx, dweight = winograd.gradients(grad, x, weight, ctx.padding, for_x, for_weight)
         return dx, dweight, dbias, None

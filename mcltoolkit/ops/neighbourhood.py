@@ -211,11 +211,13 @@ class NeighbourhoodPairs:
 
     def blocks(self, tensors: Sequence[Tensor]) -> Iterator[tuple[slice, slice]]:
         """See `Pairs`."""
+        batch, positions, columns = self.size(tensors)
         q, k, *_ = tensors
         width, rows = q.shape[3], _row_blocks((*q.shape[2:], *k.shape[2:]))
-        for sample in range(len(q)):
+        samples = max(BLOCK // (positions * columns), 1)  # several, where maps are small
+        for first in range(0, batch, samples):
             for top, bottom in rows:
-                yield slice(sample, sample + 1), slice(top * width, bottom * width)
+                yield slice(first, first + samples), slice(top * width, bottom * width)
 
     def logits(self, tensors: Sequence[Tensor], some: slice, part: slice, buffer: Buffer) -> Tensor:
         """See `Pairs`."""
@@ -225,7 +227,7 @@ class NeighbourhoodPairs:
 
     def zeros(self, tensors: Sequence[Tensor], needed: Sequence[bool]) -> list[Tensor | None]:
         """See `Pairs`: all of them, since one needs the others' products."""
-        return [torch.zeros_like(x) for x in tensors]
+        return [torch.zeros_like(x, memory_format=torch.contiguous_format) for x in tensors]
 
     def pull(
         self,
@@ -254,7 +256,7 @@ class NeighbourhoodPairs:
         product = _box(inner, grids, rows, around, self.reach)
         wide = slice(*around)
         to_q[:, :, wide] += torch.bmm(k.flatten(2), product.mT).view_as(to_q[:, :, wide])
-        to_k.flatten(2).baddbmm_(q[:, :, wide].flatten(2), product)
+        to_k.view(*to_k.shape[:2], -1).baddbmm_(q[:, :, wide].flatten(2), product)
 
     @staticmethod
     def _rows(tensors: Sequence[Tensor], part: slice) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from mcltoolkit.precision import at_least_float32, without_autocast
 def softmax_match(queries: Tensor, keys: Tensor, values: Tensor, scale: float = 1.0) -> Tensor:
     """values @ softmax_j(scale * queries^T keys)^T, without the N x M matrix.
 
-    Computed in float32, or float64 if all are; differentiable once, by queries, keys and values.
+    Computed in float32, or float64 if any is; differentiable once, by queries, keys and values.
 
     Args:
         queries: (B, D, N).

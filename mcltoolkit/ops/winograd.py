@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -75,7 +74,7 @@ def convolve(
     kernels = kernels if divisor is None else kernels / divisor
     squares = cut.squares(x, padding)
     size = (cut.batch, len(weight), cut.rows * OUT, cut.columns * OUT)
-    out = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+    out = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     quads = cut.quads(_channels_last(out))
     for group, spread in _groups(weight, kernels, squares[0].shape[1]):
         for block, square in zip(cut.blocks, squares, strict=True):
@@ -228,13 +227,6 @@ def _channels_last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).contiguous()
 
 
-@cache
-def _transforms(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Both axes at once: of results (16, 36), kernels (36, 9) and inputs (36, 36)."""
-    one, two, three = (torch.kron(m, m).to(dtype) for m in _matrices())
-    return one, two, three
-
-
 def _matrices() -> tuple[Tensor, Tensor, Tensor]:
     """A^T (4, 6), G (6, 3) and B^T (6, 6) in float64, exact up to a last rounding.
 
@@ -269,4 +261,17 @@ def _coefficients(roots: Sequence[Fraction]) -> list[Fraction]:
 
 
 def _tensor(rows: Sequence[Sequence[Fraction]]) -> Tensor:
-    return torch.tensor([[float(value) for value in row] for row in rows], dtype=torch.float64)
+    values = [[float(value) for value in row] for row in rows]
+    return torch.tensor(values, dtype=torch.float64, device="cpu")
+
+
+# made once and for all, whatever device or mode is set where they are used first
+_TRANSFORMS = {
+    dtype: tuple(torch.kron(m, m).to(dtype) for m in _matrices())
+    for dtype in (torch.float32, torch.float64)
+}
+
+
+def _transforms(dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Both axes at once: of results (16, 36), kernels (36, 9) and inputs (36, 36)."""
+    return _TRANSFORMS[dtype]

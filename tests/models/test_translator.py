@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mcltoolkit.errors import ConfigError, DataError
+from mcltoolkit.models import translator as module
 
 ALL = frozenset({"truth_features", "warped_labels", "cycle"})
 DEFAULT = {"pooled": 4, "hidden": 8, "out_channels": 8, "type": "SelfCorrelationMap"}
@@ -149,3 +150,20 @@ def test_a_shifted_truth_keeps_its_content_in_place_but_not_its_position(build, 
 def test_the_shift_is_off_by_default_and_set_by_the_models_config(tiny_gan):
     assert not tiny_gan().translator.shift_truth
     assert tiny_gan({"model.shift_truth": True}).translator.shift_truth
+
+
+def test_painting_without_gradient_has_the_memory_of_the_match(build, scenes, monkeypatch):
+    translator = build()
+    batch = scenes(1, (64, 64)).with_one_hot(6)
+    events = []
+    monkeypatch.setattr(module, "give_back", events.append)
+    translator.generator.register_forward_pre_hook(lambda *_: events.append("paints"))
+    for grad in (True, False):
+        events.clear()
+        with torch.set_grad_enabled(grad):
+            alignment = translator(batch).alignment
+            alignment.match.release = lambda: events.append("released")
+            events.clear()
+            translator.paint(alignment, batch.given_condition)
+        expected = ["paints"] if grad else ["released", torch.device("cpu"), "paints"]
+        assert events == expected

@@ -3,8 +3,10 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.plain import conv as plain
+from benchmarks.plain import spectral as spectral_plainly
 from mcltoolkit import ops
 from mcltoolkit.ops import conv, winograd
+from mcltoolkit.ops.spectral import power_iteration
 
 
 @pytest.fixture
@@ -90,6 +92,51 @@ def test_other_precisions_are_torchs_own(taken, dtype):
     with torch.autocast("cpu", torch.bfloat16):
         assert ops.conv2d(*inputs(), padding=(1, 1)).dtype == torch.bfloat16
     assert not taken
+
+
+def test_second_derivatives(taken):
+    x, weight, bias = inputs()
+    found = []
+    for convolution in (ops.conv2d, F.conv2d):
+        out = convolution(x, weight, bias, padding=(1, 1))
+        (slope,) = torch.autograd.grad(out.square().sum(), x, create_graph=True)
+        found.append(torch.autograd.grad(slope.square().sum(), (x, weight)))
+    assert taken
+    torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
+
+
+def test_no_sample_at_all(taken):
+    weight = torch.randn(6, 5, 3, 3)
+    assert ops.conv2d(torch.empty(0, 5, 8, 8), weight, padding=(1, 1)).shape == (0, 6, 8, 8)
+    assert not taken
+
+
+def test_another_default_device_changes_nothing(taken):
+    x, weight, bias = inputs()
+    expected = ops.conv2d(x, weight, bias, padding=(1, 1))
+    with torch.device("meta"):
+        assert torch.equal(ops.conv2d(x, weight, bias, padding=(1, 1)), expected)
+    assert len(taken) == 2
+
+
+@pytest.mark.parametrize(("size", "outs"), [(8, 6), (4, 200)])
+def test_spectrally_normalised_ones_take_it_too(taken, size, outs):
+    """The factor goes to the weight or, where that is larger, to the result."""
+    x = torch.randn(1, 5, size, size, requires_grad=True)
+    weight = torch.randn(outs, 5, 3, 3, requires_grad=True)
+    u, v = torch.randn(outs), torch.randn(45)
+    power_iteration(weight, u, v, 2)
+    bias = torch.randn(outs, requires_grad=True)
+    found = []
+    for form in (ops.spectral_conv2d, spectral_plainly.spectral_conv2d):
+        out = form(x, weight, u, v, None, bias, padding=(1, 1))
+        noise = torch.linspace(-1, 1, out.numel()).view_as(out)
+        found.append([out, *torch.autograd.grad((out * noise).sum(), (x, weight, bias))])
+    assert taken
+    torch.testing.assert_close(*found, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        still = ops.spectral_conv2d(x, weight, u, v, None, bias, padding=(1, 1))
+    torch.testing.assert_close(still, found[1][0], atol=1e-4, rtol=1e-4)
 
 
 def test_it_can_be_forbidden(taken):

@@ -104,6 +104,19 @@ def test_match_and_cycle_equal_the_whole_matrix(
     torch.testing.assert_close(*grads, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_maps_whose_memory_lies_otherwise(which):
+    maps = [torch.randn(1, 3, 4, 5, dtype=torch.double) for _ in range(2)]
+    maps[which] = torch.randn(1, 3, 5, 4, dtype=torch.double).transpose(2, 3)
+    values = torch.rand(1, 2, 20, dtype=torch.double)
+    grads = []
+    for form in (neighbourhood, plainly):
+        inputs = [x.detach().requires_grad_() for x in maps]
+        found = form.neighbourhood_match(*inputs, values, 3, 0.1)
+        grads.append(torch.autograd.grad(found.square().sum(), inputs))
+    torch.testing.assert_close(*grads, rtol=1e-10, atol=1e-11)
+
+
 def test_gradients_of_match_and_cycle_are_those_of_finite_differences(monkeypatch):
     monkeypatch.setattr(neighbourhood, "BLOCK", 2 * 3 * 8)
     torch.manual_seed(0)
