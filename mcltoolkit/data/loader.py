@@ -7,7 +7,8 @@ import re
 import signal
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from mcltoolkit.data.records import few
 from mcltoolkit.errors import DataError, ToolkitError
 
 _PIDS = re.compile(r"DataLoader worker \(pids?(?:\(s\))? ([\d, ]+)\)(.*)", re.DOTALL)
+_END_SECONDS = 2.0  # within which a worker that broke a connection is known to have ended
 workers_may_die = False  # set where the process is told to stop, which its workers are, too
 _loaders: weakref.WeakSet[WatchedLoader] = weakref.WeakSet()
 
@@ -66,11 +68,14 @@ class WatchedLoader(DataLoader):
                 delivery = next(iterator)
             except StopIteration:
                 return
-            except RuntimeError as error:
+            except (RuntimeError, OSError, EOFError) as error:
                 told = error.__cause__  # by the signal handler below, which torch interrupts
-                explained = (
-                    told if isinstance(told, DataError) else explain_dead_worker(error, [self])
-                )
+                if isinstance(told, DataError):
+                    explained: DataError | None = told
+                elif isinstance(error, RuntimeError):
+                    explained = explain_dead_worker(error, [self])
+                else:
+                    explained = explain_broken_transfer(getattr(iterator, "_workers", ()), [self])
                 if explained is None:
                     raise
                 self._iterator = None  # persistent workers are of no more use
@@ -144,6 +149,31 @@ def explain_dead_worker(error: BaseException, loaders: Iterable[WatchedLoader]) 
         pids = {int(pid) for pid in match[1].split(",")}
         fate = match[2].split(".")[0].strip() or "exited unexpectedly"
         what = f"data worker (process {', '.join(map(str, sorted(pids)))}) {fate}"
+    return _told(what, pids, loaders)
+
+
+def explain_broken_transfer(
+    workers: Sequence[BaseProcess], loaders: Iterable[WatchedLoader]
+) -> DataError | None:
+    """What an error of a connection or pipe means, if a worker died while it handed a sample over;
+    None where none did.
+
+    Args:
+        workers: the loader's.
+        loaders: one of which they belong to.
+    """
+    for worker in workers:  # the connection may break before the system knows of the end
+        worker.join(_END_SECONDS / len(workers))
+    ended = {worker.pid or 0: worker.exitcode for worker in workers if not worker.is_alive()}
+    if not ended:
+        return None
+    codes = ", ".join(map(str, sorted(set(ended.values()), key=str)))
+    names = ", ".join(map(str, sorted(ended)))
+    what = f"data worker (process {names}) ended with exit code {codes}"
+    return _told(what, set(ended), list(loaders))
+
+
+def _told(what: str, pids: set[int], loaders: Sequence[WatchedLoader]) -> DataError:
     read = [text for loader in loaders for text in loader.read_by(pids)]
     return DataError(
         f"{what} while reading {few(read) if read else 'no sample'}. If the machine ran "

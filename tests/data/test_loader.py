@@ -1,6 +1,7 @@
 """Loaders as a training builds them, over data sets that fail in every way."""
 
 import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -197,6 +198,36 @@ def test_a_killed_worker_is_reported_with_the_file_it_was_reading(persistent):
     assert "sample 5 of Faulty (/data/5.png)" in text
     assert "data worker (process" in text
     assert "num_workers" in text
+
+
+def sleeps():
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_worker_that_dies_while_it_hands_a_sample_over(dies):
+    """What the main process gets then is an error of a connection or of a pipe."""
+    loader = loader_of(Faulty(), workers=1)
+    worker = multiprocessing.get_context("fork").Process(target=sleeps)
+    worker.start()
+    loader.guard.reading[0] = torch.tensor([worker.pid, 5])
+
+    class Torn:
+        _workers = (worker,)
+
+        def __next__(self):
+            if dies:
+                os.kill(worker.pid, signal.SIGKILL)
+            raise ConnectionResetError("reset by peer")
+
+    if dies:
+        with pytest.raises(DataError, match=r"code -9 while reading sample 5 of Faulty \(/data/5"):
+            next(loader._unpack(Torn()))
+    else:
+        with pytest.raises(ConnectionResetError):
+            next(loader._unpack(Torn()))
+        worker.kill()
+    worker.join()
 
 
 def test_a_worker_killed_while_the_main_process_computes():
