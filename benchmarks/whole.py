@@ -177,15 +177,15 @@ def _further(place: Place, model: ExemplarGAN, size: tuple[int, int, int], confi
     translator = model.translator
     with torch.no_grad(), _autocast(place):
         side = translator.encode_exemplar(
-            batch.exemplar, batch.exemplar_condition, batch.exemplar_labels
+            batch.exemplar, batch.given_exemplar_condition, batch.exemplar_labels
         )
 
     @torch.no_grad()
     def work() -> torch.Tensor:
         with _autocast(place):
-            descriptors = translator.encode_condition(batch.condition)
+            descriptors = translator.encode_condition(batch.given_condition)
             alignment = translator.align(batch, descriptors, side)
-            return translator.paint(alignment, batch.condition).image.float().abs().mean()
+            return translator.paint(alignment, batch.given_condition).image.float().abs().mean()
 
     return work
 
