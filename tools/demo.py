@@ -1,7 +1,7 @@
 """The main job on embedded data: train MCL-Net on synthetic scenes, test it, write the report.
 
 Without pretrained features the objective uses terms that need none: pixel pseudo-pair, adversarial
-with feature matching, feature consistency, cycle, marginal contrast and mask.
+with feature matching, cycle, marginal contrast and mask.
 """
 
 import argparse

@@ -105,17 +105,31 @@ def convolution_gradients(
     read for the weight's gradient alone, and the divisor counts as a constant."""
     if by_winograd(x, weight, stride, padding, dilation):
         return winograd.gradients(grad, x, weight, padding[0], for_x, for_weight, divisor)
-    asked = [for_x, for_weight, False]
     if divisor is not None:  # to the smaller side
         if grad.numel() > weight.numel():
             weight = weight / divisor
         else:
             grad, divisor = grad / divisor, None
-    dx, dweight, _ = torch.ops.aten.convolution_backward(
-        grad, x, weight, None, stride, padding, dilation, False, [0, 0], 1, asked
-    )
-    if for_weight and divisor is not None:
+    dx, dweight = _torchs_gradients(grad, x, weight, stride, padding, dilation, for_x, for_weight)
+    if dweight is not None and divisor is not None:
         dweight.div_(divisor)
+    return dx, dweight
+
+
+def _torchs_gradients(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    for_x: bool,
+    for_weight: bool,
+) -> tuple[Tensor | None, Tensor | None]:
+    asked = [for_x, for_weight, False]
+    dx, dweight, _ = torch.ops.aten.convolution_backward(
+        grad, x, weight, None, stride, padding, dilation, False, NONE, 1, asked
+    )
     return dx, dweight
 
 
@@ -134,10 +148,8 @@ class _Winograd(torch.autograd.Function):
         x = grad.new_empty(1).expand(ctx.size) if x is None else x
         dbias = grad.sum((0, 2, 3)) if for_bias else None
         if torch.is_grad_enabled():  # the gradient is to be differentiated itself
-            asked, padding = [for_x, for_weight, False], [ctx.padding] * 2
-            dx, dweight, _ = torch.ops.aten.convolution_backward(
-                grad, x, weight, None, ONE, padding, ONE, False, NONE, 1, asked
-            )
+            padding = (ctx.padding,) * 2
+            dx, dweight = _torchs_gradients(grad, x, weight, ONE, padding, ONE, for_x, for_weight)
         else:
             dx, dweight = winograd.gradients(grad, x, weight, ctx.padding, for_x, for_weight)
         return dx, dweight, dbias, None

@@ -114,7 +114,9 @@ def gradients(
     squares = cut.squares(x, padding) if for_weight else []
     quads = cut.quads(_channels_last(grad))
     dsquares: list[Tensor | None] = [None] * len(cut.blocks)
-    dweight = torch.empty_like(weight, memory_format=torch.contiguous_format)
+    dweight: Tensor | None = None
+    if for_weight:
+        dweight = torch.empty_like(weight, memory_format=torch.contiguous_format)
     for group, spread in _groups(weight, kernels, cut.most):
         dspread: Tensor | None = None
         for i, block in enumerate(cut.blocks):
@@ -125,11 +127,11 @@ def gradients(
                 dspread = _plus(dspread, there.transpose(1, 2), squares[i])
             if for_x:
                 dsquares[i] = _plus(dsquares[i], there, spread)
-        if dspread is not None:
+        if dweight is not None and dspread is not None:
             rows = dweight[group].view(-1, KERNEL * KERNEL)
             torch.mm(dspread.flatten(1).t(), kernels, out=rows)
     dx = cut.joined(dsquares, x, padding) if for_x else None
-    return dx, dweight if for_weight else None
+    return dx, dweight
 
 
 class _Cut(NamedTuple):
