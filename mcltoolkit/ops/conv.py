@@ -61,11 +61,11 @@ def conv2d(
 
 def by_winograd(x: Tensor, weight: Tensor, stride: Sizes, padding: Sizes, dilation: Sizes) -> bool:
     """Whether `conv2d` takes that way."""
-    if tuple(weight.shape[2:]) != (winograd.KERNEL,) * 2 or x.dim() != 4 or not len(x):
+    if torch.compiler.is_compiling() or not _Choice.winograd or x.device.type != "cpu":
+        return False
+    if tuple(weight.shape[2:]) != (winograd.KERNEL,) * 2 or x.dim() != 4 or not x.numel():
         return False
     if tuple(stride) != ONE or tuple(dilation) != ONE or padding[0] != padding[1]:
-        return False
-    if x.device.type != "cpu" or torch.compiler.is_compiling() or not _Choice.winograd:
         return False
     if not autocast_dtype(x) == x.dtype == weight.dtype == torch.float32:
         return False
