@@ -168,14 +168,13 @@ class StepCheck(StepGuard):
         bad_loss = ~torch.isfinite(torch.stack(totals)).all()
         if not gradients:
             return bool(bad_loss), False
-        # the largest magnitude: a sum of squares would overflow of large finite gradients
-        norms = torch._foreach_norm(gradients, float("inf"))
-        bad_gradient = ~torch.isfinite(torch.stack([norm.float() for norm in norms])).all()
+        bad_gradient = _not_finite(gradients, 2.0)
         scaler = self._scaler(side)
         if scaler is not None:
             bad_gradient &= scaler.scale(torch.ones_like(totals[0])) <= 1
         loss, gradient = torch.stack([bad_loss, bad_gradient]).tolist()
-        return loss, gradient
+        # the sum of squares overflows of large finite gradients; the largest magnitude takes longer
+        return loss, gradient and bool(_not_finite(gradients, float("inf")))
 
     def _scaler(self, side: str) -> Any:
         scaler = getattr(self.wrappers[side], "scaler", None)
@@ -227,3 +226,9 @@ class StepCheck(StepGuard):
             other._inner_count += 1  # its backward pass of this iteration, which does not come
             self._windows["discriminator"].clear()
             self._totals["discriminator"].clear()
+
+
+def _not_finite(gradients: list[Tensor], order: float) -> Tensor:
+    """Whether a norm of any is not finite; stays on the device."""
+    norms = torch._foreach_norm(gradients, order)
+    return ~torch.isfinite(torch.stack([norm.float() for norm in norms])).all()

@@ -16,6 +16,13 @@ one at n:
 mean and sum over channels; C - 1 because the variance is the unbiased one: its derivative by x is
 2 (x - mean) / (C - 1). The work is done in blocks of rows that fit a processor's cache, each of
 which goes through all steps.
+
+Where the channels of a position lie beside each other, torch's layer norm takes the norm and its
+derivative in one pass each. Its variance v is the biased one, so that
+
+    (x - mean) / sqrt(v C / (C - 1) + eps) = s (x - mean) / sqrt(v + s^2 eps),   s^2 = (C - 1) / C,
+
+with s as the weight of all channels.
 """
 
 from __future__ import annotations
@@ -101,12 +108,13 @@ class _Modulate(torch.autograd.Function):
         padded = _empty(x, torch.promote_types(x.dtype, gamma.dtype), pad=pad)
         out = _inside(padded, pad)
         mean = rstd = None
+        norm = _norm_of(x, eps)
         if normalise:
             mean, rstd = x.new_empty((2, x.shape[0], 1, *x.shape[2:]), dtype=full_precision(x))
         for rows in _blocks(x):
             block = x[rows].to(full_precision(x))
             if mean is not None and rstd is not None:
-                block, mean[rows], rstd[rows] = _positional(block, eps)
+                block, mean[rows], rstd[rows] = norm.of(block)
             y = torch.addcmul(block, block, scale[rows].to(block.dtype))
             if slope is None:
                 torch.add(y, shift[rows], out=out[rows])
@@ -117,7 +125,7 @@ class _Modulate(torch.autograd.Function):
         scale = scale.clone() if beta is None else scale
         signs = None if slope is None else padded
         ctx.save_for_backward(x, scale, signs, mean, rstd)
-        ctx.slope, ctx.pad, ctx.merged = slope, pad, beta is None
+        ctx.slope, ctx.pad, ctx.merged, ctx.norm = slope, pad, beta is None, norm
         return padded
 
     @staticmethod
@@ -142,9 +150,9 @@ class _Modulate(torch.autograd.Function):
                 g = torch.ops.aten.leaky_relu_backward(g, result, ctx.slope, True)
             if dbeta is not None:
                 dbeta[rows] = g
-            normal = x[rows].to(full_precision(x))
+            block = normal = x[rows].to(full_precision(x))
             if mean is not None:
-                normal = (normal - mean[rows]).mul_(rstd[rows])
+                normal = ctx.norm.again(block, mean[rows], rstd[rows])
             if dgamma is not None:
                 torch.mul(g, normal, out=dgamma[rows])
             if dx is not None:
@@ -153,9 +161,7 @@ class _Modulate(torch.autograd.Function):
                     torch.addcmul(g, g, slope, out=dx[rows])
                     continue
                 d = torch.addcmul(g, g, slope)
-                projection = (d * normal).sum(1, keepdim=True).div_(channels - 1)
-                d.sub_(d.mean(1, keepdim=True)).sub_(normal.mul_(projection))
-                torch.mul(d, rstd[rows], out=dx[rows])
+                ctx.norm.gradient(d, block, normal, mean[rows], rstd[rows], out=dx[rows])
         if ctx.merged:
             dgamma, dbeta = both, None
         return dx, dgamma, dbeta, None, None, None, None
@@ -183,14 +189,67 @@ def _plain(
     return F.pad(y, (pad, pad, pad, pad), mode="reflect") if pad else y
 
 
-def _positional(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The normalised map, mean and 1 / deviation. Mean first, then squares: as exact as `var_mean`,
-    which is slow over a dimension that is not the innermost one."""
-    mean = x.mean(1, keepdim=True)
-    centred = x - mean
-    var = centred.square().sum(1, keepdim=True).div_(x.shape[1] - 1)
-    rstd = var.add_(eps).rsqrt_()
-    return centred.mul_(rstd), mean, rstd
+class _Norm:
+    """The norm at each position of maps (B, C, H, W), its moments (B, 1, H, W)."""
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    def of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The normalised map, mean and 1 / deviation. Mean first, then squares: as exact as
+        `var_mean`, which is slow over a dimension that is not the innermost one."""
+        mean = x.mean(1, keepdim=True)
+        centred = x - mean
+        var = centred.square().sum(1, keepdim=True).div_(x.shape[1] - 1)
+        rstd = var.add_(self.eps).rsqrt_()
+        return centred.mul_(rstd), mean, rstd
+
+    def again(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+        """The normalised map, of known moments."""
+        return (x - mean).mul_(rstd)
+
+    def gradient(
+        self, d: Tensor, x: Tensor, normal: Tensor, mean: Tensor, rstd: Tensor, out: Tensor
+    ) -> None:
+        """Write the one at x, where `d` is that at the normalised map; both may be overwritten."""
+        projection = (d * normal).sum(1, keepdim=True).div_(x.shape[1] - 1)
+        d.sub_(d.mean(1, keepdim=True)).sub_(normal.mul_(projection))
+        torch.mul(d, rstd, out=out)
+
+
+class _InnermostNorm(_Norm):
+    """Of maps in channels_last. `rstd` is that of the biased variance."""
+
+    def of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        rows, weight, share = self._rows(x)
+        found = torch.native_layer_norm(rows, weight.shape, weight, None, share * self.eps)
+        normal, mean, rstd = (part.permute(0, 3, 1, 2) for part in found)
+        return normal, mean, rstd
+
+    def again(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+        return self.of(x)[0]
+
+    def gradient(
+        self, d: Tensor, x: Tensor, normal: Tensor, mean: Tensor, rstd: Tensor, out: Tensor
+    ) -> None:
+        rows, weight, _ = self._rows(x)
+        d, mean, rstd = (part.permute(0, 2, 3, 1) for part in (d, mean, rstd))
+        asked = [True, False, False]
+        dx, _, _ = torch.ops.aten.native_layer_norm_backward(
+            d, rows, weight.shape, mean, rstd, weight, None, asked
+        )
+        out.copy_(dx.permute(0, 3, 1, 2))
+
+    @staticmethod
+    def _rows(x: Tensor) -> tuple[Tensor, Tensor, float]:
+        """(B, H, W, C), the weight (C,), and its square."""
+        share = (x.shape[1] - 1) / x.shape[1]
+        return x.permute(0, 2, 3, 1), x.new_full((x.shape[1],), share**0.5), share
+
+
+def _norm_of(x: Tensor, eps: float) -> _Norm:
+    innermost = memory_format_of(x) is torch.channels_last
+    return _InnermostNorm(eps) if innermost else _Norm(eps)
 
 
 def _halves(gamma: Tensor, beta: Tensor | None) -> tuple[Tensor, Tensor]:

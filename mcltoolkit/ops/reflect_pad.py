@@ -47,24 +47,24 @@ def fill_border(x: Tensor, pad: int) -> None:
     if pad == 0:
         return
     rows, columns = x[..., pad:-pad, :], x
-    rows[..., :pad] = rows[..., pad + 1 : 2 * pad + 1].flip(-1)
-    rows[..., -pad:] = rows[..., -2 * pad - 1 : -pad - 1].flip(-1)
-    columns[..., :pad, :] = columns[..., pad + 1 : 2 * pad + 1, :].flip(-2)
-    columns[..., -pad:, :] = columns[..., -2 * pad - 1 : -pad - 1, :].flip(-2)
+    rows[..., :pad] = _mirrored(rows[..., pad + 1 : 2 * pad + 1], -1)
+    rows[..., -pad:] = _mirrored(rows[..., -2 * pad - 1 : -pad - 1], -1)
+    columns[..., :pad, :] = _mirrored(columns[..., pad + 1 : 2 * pad + 1, :], -2)
+    columns[..., -pad:, :] = _mirrored(columns[..., -2 * pad - 1 : -pad - 1, :], -2)
 
 
 def fold_border(grad: Tensor, pad: int) -> Tensor:
     """The gradient of a map from that of the padded one, which it leaves as it is."""
     if pad == 0:
         return grad
-    inner = _fold_columns(grad[..., pad:-pad, :], pad)
-    inner[..., 1 : pad + 1, :] += _fold_columns(grad[..., :pad, :], pad).flip(-2)
-    inner[..., -pad - 1 : -1, :] += _fold_columns(grad[..., -pad:, :], pad).flip(-2)
+    narrow = grad[..., pad:-pad].clone()
+    narrow[..., 1 : pad + 1] += _mirrored(grad[..., :pad], -1)
+    narrow[..., -pad - 1 : -1] += _mirrored(grad[..., -pad:], -1)
+    inner = narrow[..., pad:-pad, :]
+    inner[..., 1 : pad + 1, :] += _mirrored(narrow[..., :pad, :], -2)
+    inner[..., -pad - 1 : -1, :] += _mirrored(narrow[..., -pad:, :], -2)
     return inner
 
 
-def _fold_columns(grad: Tensor, pad: int) -> Tensor:
-    inner = grad[..., pad:-pad].clone()
-    inner[..., 1 : pad + 1] += grad[..., :pad].flip(-1)
-    inner[..., -pad - 1 : -1] += grad[..., -pad:].flip(-1)
-    return inner
+def _mirrored(border: Tensor, dim: int) -> Tensor:
+    return border if border.shape[dim] == 1 else border.flip(dim)

@@ -39,18 +39,24 @@ def power_iteration(weight: Tensor, u: Tensor, v: Tensor, iterations: int = 1) -
         iterations: >= 1.
 
     Returns:
-        sigma = u^T W v without dimensions; it comes with the last W^T u.
+        sigma = u^T W v without dimensions, at least 1e-12: the length of the last W^T u.
     """
     matrix, order = _matrix(weight)
     columns = _reordered(v, order)
-    image = columns
+    sigma = u.new_zeros(())
     for _ in range(iterations):
-        torch.mv(matrix, columns, out=u)
-        u.copy_(F.normalize(u, dim=0, eps=_EPS))
-        image = torch.mv(matrix.t(), u)
-        columns = F.normalize(image, dim=0, eps=_EPS)
+        _normalise(torch.mv(matrix, columns, out=u))
+        columns = torch.mv(matrix.t(), u)
+        sigma = _normalise(columns)
     v.copy_(_restored(columns, order))
-    return torch.dot(image, columns)
+    return sigma
+
+
+def _normalise(x: Tensor) -> Tensor:
+    """Make the length of a vector 1, in place; returns what it was, at least 1e-12."""
+    length = torch.linalg.vector_norm(x).clamp_min_(_EPS)
+    x.div_(length)
+    return length
 
 
 @torch.no_grad()

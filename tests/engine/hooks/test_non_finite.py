@@ -40,6 +40,11 @@ class RootOfZero(Loss):
         return root + torch.rand(())
 
 
+class Huge(Loss):
+    def forward(self, translation):
+        return translation.fake.mean() * 1e32
+
+
 class NaNJudge(AdversarialTerm):
     def forward(self, translation):
         return translation.fake_pass.scales[0][-1].mean()
@@ -50,7 +55,7 @@ class NaNJudge(AdversarialTerm):
 
 @contextmanager
 def registered():
-    kinds = (NaNForOne, RootOfZero, NaNJudge)
+    kinds = (NaNForOne, RootOfZero, Huge, NaNJudge)
     for kind in kinds:
         LOSSES.register_module(module=kind)
     try:
@@ -142,6 +147,7 @@ def part(batch, index):
 
 LOSS = {"bad": {"type": "NaNForOne", "weight": 1.0}}
 ROOT = {"bad": {"type": "RootOfZero", "weight": 1.0}}
+LARGE = {"bad": {"type": "Huge", "weight": 1.0}}
 JUDGE = {"bad": {"type": "NaNJudge", "weight": 1.0}}
 
 
@@ -260,6 +266,18 @@ def test_too_many_in_a_row_stop_the_training_and_dumps_have_a_limit(
     with pytest.raises(NonFiniteError, match="3 iterations in a row"):
         step(runner, hooks, bad)
     assert [p.name for p in (tmp_path / "nonfinite").iterdir()] == ["iter_1_rank0.pth"]
+
+
+def test_large_gradients_whose_squares_overflow_are_no_incident(config, plugin, scenes, tmp_path):
+    runner, hooks = started(config(losses=LARGE), tmp_path)
+    seen = []
+    for parameter in runner.model.translator.parameters():
+        parameter.register_hook(lambda grad: seen.append((grad.norm(), grad.abs().max())))
+    step(runner, hooks, batches(scenes)[0])
+    assert any(norm == float("inf") for norm, _ in seen)
+    assert all(largest < float("inf") for _, largest in seen)
+    assert runner.optim_wrapper["generator"].optimizer.state_dict()["state"]
+    assert hooks[1].skipped == 0
 
 
 def test_infinite_gradients_of_a_scale_search_are_no_incident(config, scenes, tmp_path):
