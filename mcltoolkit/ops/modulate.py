@@ -116,10 +116,9 @@ class _Modulate(torch.autograd.Function):
             if mean is not None and rstd is not None:
                 block, mean[rows], rstd[rows] = norm.of(block)
             y = torch.addcmul(block, block, scale[rows].to(block.dtype))
-            if slope is None:
-                torch.add(y, shift[rows], out=out[rows])
-            else:
-                out[rows] = F.leaky_relu_(y.add_(shift[rows]), slope)
+            y = torch.add(y, shift[rows], out=out[rows])
+            if slope is not None:
+                F.leaky_relu_(y, slope)
         fill_border(padded, pad)
         # a half of a map would keep all of it
         scale = scale.clone() if beta is None else scale
@@ -147,8 +146,11 @@ class _Modulate(torch.autograd.Function):
             g = grad[rows].to(full_precision(x))
             if signs is not None:
                 result = _inside(signs, ctx.pad)[rows].to(g.dtype)
-                g = torch.ops.aten.leaky_relu_backward(g, result, ctx.slope, True)
-            if dbeta is not None:
+                there = _room(dbeta, rows, g)
+                g = torch.ops.aten.leaky_relu_backward.grad_input(
+                    g, result, ctx.slope, True, grad_input=there
+                )
+            if dbeta is not None and g.data_ptr() != dbeta[rows].data_ptr():
                 dbeta[rows] = g
             block = normal = x[rows].to(full_precision(x))
             if mean is not None:
@@ -268,6 +270,13 @@ def _empty(x: Tensor, dtype: torch.dtype, channels: int = 0, pad: int = 0) -> Te
 
 def _inside(padded: Tensor, pad: int) -> Tensor:
     return padded[..., pad:-pad, pad:-pad] if pad else padded
+
+
+def _room(result: Tensor | None, rows: Rows, like: Tensor) -> Tensor:
+    """Where a block of the result is to be written, if it has that precision; else a new block."""
+    if result is None or result.dtype != like.dtype:
+        return torch.empty_like(like)
+    return result[rows]
 
 
 def _blocks(x: Tensor) -> Iterator[Rows]:
