@@ -21,13 +21,13 @@ model = dict(
         # no pretrained features: pixels take the place of the VGG-19 terms
         per=None,
         cxt=None,
-        pse=dict(_delete_=True, type="PixelPseudoPairLoss", weight=20.0),
+        pse=dict(_delete_=True, type="PixelPseudoPairLoss", weight=30.0),
         adv=dict(weight=0.5),
         feature_matching=dict(weight=2.0),
-        mask=dict(type="MaskLoss", weight=1.0, ignore_label=None),
+        mask=dict(type="MaskLoss", weight=4.0, ignore_label=None),
         # at this size feature consistency draws both encoders to one constant vector
         fcst=None,
-        mcl=dict(weight=1.0),
+        mcl=dict(weight=2.0),
     ),
 )
 optim_wrapper = dict(
@@ -35,5 +35,5 @@ optim_wrapper = dict(
     discriminator=dict(optimizer=dict(lr=1e-3, betas=(0.5, 0.999))),
 )
 memory_format = "channels_last"  # narrow layers: measured faster on CPUs
-train_cfg = dict(type="TranslationTrainLoop", max_iters=400, val_interval=100)
+train_cfg = dict(type="TranslationTrainLoop", max_iters=350, val_interval=100)
 default_hooks = dict(checkpoint=dict(interval=200))

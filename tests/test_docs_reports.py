@@ -40,7 +40,7 @@ def work(tmp_path_factory):
     few = ["--cfg-options", "train_cfg.max_iters=2", "train_cfg.val_interval=2"]
     changed = {
         "configs/mclnet_scenes.py": tiny,
-        "work_dirs/scenes/iter_400.pth": str(folder / "work_dirs/scenes/iter_2.pth"),
+        "work_dirs/scenes/iter_350.pth": str(folder / "work_dirs/scenes/iter_2.pth"),
         "work_dirs/scenes": str(folder / "work_dirs/scenes"),
     }
     for start in ("python tools/train.py", "python tools/test.py"):

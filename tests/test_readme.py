@@ -167,9 +167,17 @@ def test_commands_of_the_toolkit_parse(line):
     assert parsed.checkpoint == words[1]
 
 
+def test_checkpoints_are_named_as_the_scenes_training_names_them():
+    steps = load_config(ROOT / "configs" / "mclnet_scenes.py").train_cfg.max_iters
+    pages = [README, *(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")))]
+    named = re.findall(r"work_dirs/(?:demo|scenes|mclnet_scenes)/iter_(\d+)", "\n".join(pages))
+    assert len(named) > 10
+    assert set(named) == {str(steps)}
+
+
 def test_three_lines_translate(tmp_path, monkeypatch, tiny_config):
     (code,) = [block for block in blocks("python") if "load_model" in block]
-    checkpoint = tmp_path / "work_dirs" / "demo" / "iter_400.pth"
+    checkpoint = tmp_path / "work_dirs" / "demo" / "iter_350.pth"
     checkpoint.parent.mkdir(parents=True)
     scenes = SyntheticScenes(split="test", length=1, size=(32, 32))
     torch.manual_seed(0)

@@ -30,6 +30,7 @@ model = dict(
             _delete_=True, type="ContextualLoss", weight=0.1, layers=dict(relu4_2=4.0, relu3_2=2.0)
         ),
         pse=dict(weight=10.0),
+        mask=dict(weight=1.0),
         self_warp=dict(type="SelfWarpLoss", weight=10.0),
         fcst=dict(_delete_=True, type="FeatureConsistencyLoss", weight=0.1),
         cyc=dict(weight=1.0),
