@@ -144,13 +144,14 @@ class _Modulate(torch.autograd.Function):
         grad = fold_border(grad, ctx.pad)
         for rows in _blocks(x):
             g = grad[rows].to(full_precision(x))
+            straight = dbeta if dbeta is not None and dbeta.dtype == g.dtype else None
             if signs is not None:
                 result = _inside(signs, ctx.pad)[rows].to(g.dtype)
-                there = _room(dbeta, rows, g)
+                there = torch.empty_like(g) if straight is None else straight[rows]
                 g = torch.ops.aten.leaky_relu_backward.grad_input(
                     g, result, ctx.slope, True, grad_input=there
                 )
-            if dbeta is not None and g.data_ptr() != dbeta[rows].data_ptr():
+            if dbeta is not None and (signs is None or straight is None):
                 dbeta[rows] = g
             block = normal = x[rows].to(full_precision(x))
             if mean is not None:
@@ -270,13 +271,6 @@ def _empty(x: Tensor, dtype: torch.dtype, channels: int = 0, pad: int = 0) -> Te
 
 def _inside(padded: Tensor, pad: int) -> Tensor:
     return padded[..., pad:-pad, pad:-pad] if pad else padded
-
-
-def _room(result: Tensor | None, rows: Rows, like: Tensor) -> Tensor:
-    """Where a block of the result is to be written, if it has that precision; else a new block."""
-    if result is None or result.dtype != like.dtype:
-        return torch.empty_like(like)
-    return result[rows]
 
 
 def _blocks(x: Tensor) -> Iterator[Rows]:

@@ -10,7 +10,7 @@ model = dict(
     correspondence=dict(embed=8, blocks=1),
     generator=dict(base_width=4, ups=2, spade_hidden=4),
     discriminator=dict(base_width=4, layers=3),
-    losses=dict(mcl=dict(hidden=8)),
+    losses=dict(pse=dict(weight=20.0), mask=dict(weight=1.0), mcl=dict(weight=1.0, hidden=8)),
 )
 train_dataloader = dict(
     batch_size=2,
