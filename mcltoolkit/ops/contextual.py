@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.ops.blocks import LN2, LOG2E, Buffer, blocks, exporting
+from mcltoolkit.ops.blocks import LN2, LOG2E, Buffer, blocks, exporting, powers_
 from mcltoolkit.precision import at_least_float32, without_autocast
 
 
@@ -64,7 +64,7 @@ class _ContextualAffinity(torch.autograd.Function):
                 peak = cosines.amax(2)
                 slope = LOG2E / bandwidth / ((1 - peak).clamp_min_(0) + floor)
                 cosines.sub_(peak[:, :, None]).mul_(slope[:, :, None])
-                best[some, part] = cosines.exp2_().sum(2).log2_().mul_(-LN2)
+                best[some, part] = powers_(cosines).sum(2).log2_().mul_(-LN2)
         ctx.save_for_backward(source, target, best)
         ctx.bandwidth, ctx.floor = bandwidth, floor
         return best
@@ -88,7 +88,7 @@ class _ContextualAffinity(torch.autograd.Function):
                 below = 1 / (distance.clamp_min(0) + ctx.floor)
                 weight = below / ctx.bandwidth
                 shares = torch.mul(beyond, LOG2E * weight[:, :, None], out=second.of(*beyond.shape))
-                shares.add_(LOG2E * best[some, part, None]).exp2_()
+                powers_(shares.add_(LOG2E * best[some, part, None]))
                 upstream = grad[some, part] * weight
                 # the weight grows with the nearest cosine, but not beyond 1
                 steeper = beyond.mul_(shares).sum(2) * -below * (distance >= 0)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.ops.blocks import LN2, LOG2E, Buffer, blocks, exporting
+from mcltoolkit.ops.blocks import LN2, LOG2E, Buffer, blocks, exporting, powers_
 from mcltoolkit.precision import at_least_float32, without_autocast
 
 
@@ -52,7 +52,7 @@ class _ContrastSums(torch.autograd.Function):
                 logits = _block(anchor, others, scale, some, part, buffer)
                 logits.diagonal(part.start, 1, 2).copy_(own[some, part] * LOG2E)
                 peak = logits.amax(2)
-                total = logits.sub_(peak[:, :, None]).exp2_().sum(2)
+                total = powers_(logits.sub_(peak[:, :, None])).sum(2)
                 sums[some, part] = peak + total.log2_()
         ctx.save_for_backward(anchor, others, own, sums)
         ctx.scale = scale
@@ -75,7 +75,7 @@ class _ContrastSums(torch.autograd.Function):
                 inner = _block(anchor, others, ctx.scale, some, part, buffer)
                 # before the exponential, which the sums do not bound there
                 inner.diagonal(part.start, 1, 2).fill_(-torch.inf)
-                inner.sub_(sums[some, part, None]).exp2_().mul_(ctx.scale * grad[some, part, None])
+                powers_(inner.sub_(sums[some, part, None])).mul_(ctx.scale * grad[some, part, None])
                 if grad_anchor is not None:
                     grad_anchor[some, part] = torch.bmm(inner, others[some])
                 if grad_others is not None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.ops.blocks import LOG2E, Buffer, blocks, exporting
+from mcltoolkit.ops.blocks import LOG2E, Buffer, blocks, exporting, powers_
 from mcltoolkit.precision import at_least_float32, without_autocast
 
 
@@ -172,14 +172,14 @@ class SoftmaxMatch(torch.autograd.Function):
                 logits = pairs.logits(tensors, some, part, first)
                 peak = logits.amax(2)
                 room = second.of(*logits.shape) if channels else logits
-                share = torch.sub(logits, peak[:, :, None], out=room).exp2_()
+                share = powers_(torch.sub(logits, peak[:, :, None], out=room))
                 total = share.sum(2)
                 row_sums[some, part] = peak + total.log2()
                 found = torch.bmm(v[some], share.mT) / total[:, None]
                 out[some, :, part] = found
                 if channels:
                     peak = torch.maximum(peaks[some], logits.amax(1))
-                    share = torch.sub(logits, peak[:, None], out=room).exp2_()
+                    share = powers_(torch.sub(logits, peak[:, None], out=room))
                     fade = (peaks[some] - peak).exp2_()
                     totals[some] = totals[some] * fade + share.sum(1)
                     gain = torch.bmm(found[:, :channels], share)
@@ -211,9 +211,8 @@ class SoftmaxMatch(torch.autograd.Function):
                 found, grad = out[some, :, part], grad_out[some, :, part]
                 from_back = None
                 if channels:
-                    share = torch.sub(
-                        logits, column_sums[some, None], out=second.of(*logits.shape)
-                    ).exp2_()
+                    share = second.of(*logits.shape)
+                    powers_(torch.sub(logits, column_sums[some, None], out=share))
                     more = torch.bmm(grad_back[some], share.mT)
                     grad = torch.cat([grad[:, :channels] + more, grad[:, channels:]], dim=1)
                     if any(needed):
@@ -221,7 +220,7 @@ class SoftmaxMatch(torch.autograd.Function):
                         torch.bmm(found[:, :channels].mT, grad_back[some], out=from_back)
                         from_back.sub_(back_mean[some, None]).mul_(share)
                 room = fourth.of(*logits.shape) if pairs.reads_logits else logits
-                share = torch.sub(logits, row_sums[some, part, None], out=room).exp2_()
+                share = powers_(torch.sub(logits, row_sums[some, part, None], out=room))
                 if grad_v is not None:
                     grad_v[some].baddbmm_(grad, share)
                 if not any(needed):

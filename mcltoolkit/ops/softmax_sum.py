@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mcltoolkit.ops.blocks import LN2, Buffer, blocks, exporting
+from mcltoolkit.ops.blocks import LN2, Buffer, blocks, exporting, powers_
 from mcltoolkit.precision import at_least_float32, without_autocast
 
 
@@ -93,4 +93,4 @@ def _shares(
     """2^(logits - less) of a block of rows."""
     block = logits[some, part]
     fewer = less[some] if back else less[some, part]
-    return torch.sub(block, fewer, out=buffer.of(*block.shape)).exp2_()
+    return powers_(torch.sub(block, fewer, out=buffer.of(*block.shape)))
